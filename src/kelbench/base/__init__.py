@@ -1,0 +1,1 @@
+"""The lowest floor: errors, files, progress, logging, provenance. Imports nothing above it."""

@@ -1,0 +1,268 @@
+"""The experiment file: which runs, on which datasets, with which settings; and what it resolves to."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from kelbench.base.errors import ProblemList, UserError, nearest
+from kelbench.base.files import digest_of
+from kelbench.config.datasets import (
+    CustomDataset,
+    DatasetSettings,
+    is_name,
+    load_dataset,
+    registered_names,
+)
+from kelbench.config.methods import SETTINGS_OF, MethodSettings
+from kelbench.config.yaml_source import Location, Settings, YamlSource, read_yaml, validate
+
+METHODS_FOLDER = Path("config/methods")
+
+Engine = Literal["native", "pykeen"]
+Preset = Literal["paper", "code", "ours"]
+
+
+class Paper(Settings):
+    """Where a method or a claim comes from."""
+
+    title: str
+    authors: str
+    year: int
+    url: str
+
+
+class MethodEntry(Settings):
+    """config/methods/NAME.yaml: what a method is called, who published it, and its default settings per engine."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")
+    label: str = Field(description="the name that papers print")
+    kind: Literal["knowledge embedding", "inductive", "control"]
+    paper: Paper | None = None
+    summary: str
+    settings: dict[Engine, dict[str, Any]]
+
+
+class RunEntry(Settings):
+    """One run: a method, an engine, the datasets it is trained on, and what differs from the method's defaults."""
+
+    method: str
+    engine: Engine = "native"
+    preset: Preset = Field(
+        "ours", description="paper or code: the published settings, judged against claims; ours: tuned here, no verdict"
+    )
+    datasets: list[str] = Field(min_length=1)
+    settings: dict[str, Any] = Field(default_factory=dict, description="keys that replace the method's defaults")
+    per_dataset: dict[str, dict[str, Any]] = Field(
+        default_factory=dict, description="dataset -> keys that replace `settings` there"
+    )
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if len(set(self.datasets)) != len(self.datasets):
+            raise ValueError("a dataset is named twice")
+        for name in self.per_dataset:
+            if name not in self.datasets:
+                raise ValueError(f"per_dataset names {name}, which is not among datasets{nearest(name, self.datasets)}")
+        return self
+
+
+class ExperimentSettings(Settings):
+    """One experiment file: everything that `snakemake --configfile FILE` builds."""
+
+    experiment: str = Field(description="names the folders results/EXPERIMENT and reports/EXPERIMENT")
+    title: str
+    threads: int = Field(1, gt=0, description="threads of a training or ranking job; part of what makes bits repeat")
+    memory_mib: int = Field(4000, gt=0, description="memory that a training or ranking job may be given")
+    minutes: int = Field(60, gt=0, description="run time that a cluster may be asked for, a job")
+    seeds: list[int] = Field(min_length=1, description="one model a seed; every seed is reported")
+    custom: dict[str, CustomDataset] = Field(default_factory=dict, description="name -> a graph of your own")
+    runs: dict[str, RunEntry] = Field(min_length=1)
+
+    @field_validator("experiment")
+    @classmethod
+    def _experiment_name(cls, name: str) -> str:
+        if not is_name(name):
+            raise ValueError("expected lower-case letters, digits, - and _")
+        return name
+
+    @field_validator("seeds")
+    @classmethod
+    def _distinct(cls, seeds: list[int]) -> list[int]:
+        if len(set(seeds)) != len(seeds) or min(seeds) < 0:
+            raise ValueError("expected different numbers, none below zero")
+        return seeds
+
+    @model_validator(mode="after")
+    def _names(self) -> Self:
+        for name in (*self.runs, *self.custom):
+            if not is_name(name):
+                raise ValueError(f"{name!r}: expected lower-case letters, digits, - and _")
+        return self
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run on one dataset, every setting decided."""
+
+    experiment: str
+    dataset: str
+    name: str
+    method: str
+    method_label: str
+    kind: str
+    engine: Engine
+    preset: Preset
+    seeds: tuple[int, ...]
+    threads: int
+    settings: MethodSettings
+
+    def resolved(self) -> dict[str, Any]:
+        """What decides the weights of one seed, as JSON-like data; a change of it means retraining."""
+        return {
+            "dataset": self.dataset,
+            "method": self.method,
+            "engine": self.engine,
+            "threads": self.threads,
+            "settings": self.settings.model_dump(mode="json"),
+        }
+
+    def digest(self) -> str:
+        """SHA-256 of `resolved`."""
+        return digest_of(self.resolved())
+
+
+class Experiment:
+    """An experiment file that has been read and checked."""
+
+    def __init__(self, path: Path) -> None:
+        """Read `path`.
+
+        Raises:
+            UserError: anything in the file, or in the registry entries that it names, does not fit.
+        """
+        self.path = path
+        self.source = read_yaml(path)
+        self.settings = validate(ExperimentSettings, self.source)
+        self._methods: dict[str, MethodEntry] = {}
+        self.runs: dict[tuple[str, str], Run] = {}
+        self.registered: dict[str, DatasetSettings] = {}
+        problems = ProblemList(f"{path}: the configuration does not fit")
+        self._check_datasets(problems)
+        for name, entry in self.settings.runs.items():
+            self._resolve_run(name, entry, problems)
+        problems.raise_if_any()
+
+    @property
+    def name(self) -> str:
+        """The experiment's name, that of its folders."""
+        return self.settings.experiment
+
+    @property
+    def datasets(self) -> list[str]:
+        """Names of the datasets of all runs, sorted."""
+        return sorted({dataset for dataset, _ in self.runs})
+
+    def run(self, dataset: str, name: str) -> Run:
+        """The run `name` on `dataset`.
+
+        Raises:
+            UserError: the experiment has no such run.
+        """
+        if (dataset, name) not in self.runs:
+            valid = [f"{run} on {data}" for data, run in self.runs]
+            raise UserError(f"{self.path}: no run {name!r} on {dataset!r}{nearest(f'{name} on {dataset}', valid)}")
+        return self.runs[dataset, name]
+
+    def method_entry(self, method: str) -> MethodEntry:
+        """The registry entry of a method that this experiment uses."""
+        return self._methods[method]
+
+    def _check_datasets(self, problems: ProblemList) -> None:
+        registered = registered_names()
+        for name in self.settings.custom:
+            if name in registered:
+                problems.add(f"{self.source.where(('custom', name))}: {name} is a public dataset; choose another name")
+        for run, entry in self.settings.runs.items():
+            for index, name in enumerate(entry.datasets):
+                if name in self.settings.custom:
+                    continue
+                if name not in registered:
+                    where = self.source.where(("runs", run, "datasets", index))
+                    hint = nearest(name, [*registered, *self.settings.custom])
+                    problems.add(f"{where}: unknown dataset {name!r}{hint}")
+                elif name not in self.registered:
+                    self.registered[name] = load_dataset(name)
+
+    def _resolve_run(self, name: str, entry: RunEntry, problems: ProblemList) -> None:
+        location: Location = ("runs", name)
+        where = self.source.where((*location, "method"))
+        known = sorted({method for method, _ in SETTINGS_OF})
+        if entry.method not in known:
+            problems.add(f"{where}: unknown method {entry.method!r}{nearest(entry.method, known)}")
+            return
+        if (entry.method, entry.engine) not in SETTINGS_OF:
+            engines = [engine for method, engine in SETTINGS_OF if method == entry.method]
+            where = self.source.where((*location, "engine"))
+            problems.add(
+                f"{where}: {entry.method} is not trained by engine {entry.engine}; it is by {', '.join(engines)}"
+            )
+            return
+        method = self._methods.setdefault(entry.method, load_method(entry.method))
+        for dataset in entry.datasets:
+            try:
+                settings = self._merge(name, entry, method, dataset)
+            except UserError as error:
+                problems.add(str(error).replace("\n", "\n  "))
+                return
+            self.runs[dataset, name] = Run(
+                experiment=self.settings.experiment,
+                dataset=dataset,
+                name=name,
+                method=entry.method,
+                method_label=method.label,
+                kind=method.kind,
+                engine=entry.engine,
+                preset=entry.preset,
+                seeds=tuple(self.settings.seeds),
+                threads=self.settings.threads,
+                settings=settings,
+            )
+
+    def _merge(self, name: str, entry: RunEntry, method: MethodEntry, dataset: str) -> MethodSettings:
+        """Defaults of the method, then the run's settings, then the dataset's; a key of the file keeps its line."""
+        merged: dict[str, Any] = copy.deepcopy(method.settings.get(entry.engine, {}))
+        virtual = YamlSource(self.path, lines={(): self.source.lines.get(("runs", name), 1)})
+        layers = [(("runs", name, "settings"), entry.settings)]
+        if dataset in entry.per_dataset:
+            layers.append((("runs", name, "per_dataset", dataset), entry.per_dataset[dataset]))
+        for prefix, layer in layers:
+            for key, value in layer.items():
+                merged[key] = value
+            for place, line in self.source.lines.items():
+                if place[: len(prefix)] == prefix and len(place) > len(prefix):
+                    virtual.lines[place[len(prefix) :]] = line
+        virtual.data = merged
+        settings = validate(SETTINGS_OF[entry.method, entry.engine], virtual)
+        try:
+            settings.check_method(entry.method)
+        except ValueError as error:
+            raise UserError(f"{virtual.where(())}: run {name} on {dataset}: {error}") from None
+        return settings
+
+
+def load_method(name: str, folder: Path = METHODS_FOLDER) -> MethodEntry:
+    """Read one method's entry.
+
+    Raises:
+        UserError: it is missing or does not fit.
+    """
+    path = folder / f"{name}.yaml"
+    entry = validate(MethodEntry, read_yaml(path))
+    if entry.name != name:
+        raise UserError(f"{path}: expected name: {name}, as the file is called, found {entry.name}")
+    return entry

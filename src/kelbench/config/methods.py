@@ -1,0 +1,188 @@
+"""Settings of the methods: one class a way of training. Each key says what it means; config/methods has the defaults."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from kelbench.config.yaml_source import Settings
+
+Positive = Annotated[int, Field(gt=0)]
+PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NonNegativeFloat = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+SCORE_FUNCTION_METHODS = ("transe", "distmult", "complex", "rotate", "simple")
+
+
+class Negatives(Settings):
+    """Negative samples, drawn uniformly from the entities of the training graph."""
+
+    per_positive: Positive = Field(description="negatives a positive and side")
+    shared: bool = Field(False, description="one set for the whole batch and side, instead of one a positive")
+
+
+class Regularizer(Settings):
+    """Penalty on the vectors of each batch, weighted by frequency as in Lacroix et al. 2018."""
+
+    kind: Literal["n3", "l3"] = Field(
+        description="n3: sum of cubed moduli of complex numbers; l3: sum of cubed absolute values of reals"
+    )
+    weight: NonNegativeFloat = Field(description="factor of the penalty, averaged over the batch")
+
+
+class EarlyStopping(Settings):
+    """Validation MRR decides when to stop and which weights are kept."""
+
+    every: Positive = Field(description="epochs between validations")
+    patience: Positive = Field(description="validations without an improvement before training stops")
+    minimal_gain: NonNegativeFloat = Field(1e-4, description="absolute gain in MRR that counts as an improvement")
+
+
+class KnowledgeEmbeddingSettings(Settings):
+    """A knowledge embedding trained by kelbench's own engine (`engine: native`)."""
+
+    dimension: Positive = Field(
+        description="real numbers in an entity's vector: half as many complex ones, or SimplE's two halves"
+    )
+    distance: Literal["l1", "l2"] | None = Field(None, description="TransE only: the norm of h + r - t")
+    reciprocal: bool = Field(
+        description="learn a second vector a relation, for its inverse, and predict heads as tails of the inverse"
+    )
+    training: Literal["1vsall", "negative_sampling"] = Field(
+        description="1vsall: every entity is a candidate answer; negative_sampling: a few drawn ones"
+    )
+    negatives: Negatives | None = Field(None, description="for negative_sampling")
+    loss: Literal["cross_entropy", "margin", "self_adversarial"] = Field(
+        description="1vsall takes cross_entropy; self_adversarial is Eq. 5 of Sun et al. 2019"
+    )
+    margin: PositiveFloat | None = Field(None, description="for margin and self_adversarial (gamma there)")
+    adversarial_temperature: NonNegativeFloat | None = Field(None, description="for self_adversarial: alpha")
+    regularizer: Regularizer | None = None
+    optimizer: Literal["adagrad", "adam"]
+    learning_rate: PositiveFloat
+    batch_size: Positive = Field(description="positives a step")
+    epochs: Positive = Field(description="at most this many passes over the training triples")
+    initial_scale: PositiveFloat = Field(description="standard deviation of the normal draw that starts the vectors")
+    early_stopping: EarlyStopping
+    max_minutes: PositiveFloat | None = Field(
+        None, description="wall-clock limit; a run that meets it is marked unconverged and is not bit-reproducible"
+    )
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.training == "negative_sampling" and self.negatives is None:
+            raise ValueError("training: negative_sampling needs the key negatives")
+        if self.training == "1vsall" and self.negatives is not None:
+            raise ValueError("training: 1vsall takes no negatives; remove the key or use negative_sampling")
+        if self.training == "1vsall" and self.loss != "cross_entropy":
+            raise ValueError(f"training: 1vsall needs loss: cross_entropy, found {self.loss}")
+        if (self.loss in ("margin", "self_adversarial")) != (self.margin is not None):
+            raise ValueError("the key margin goes with loss: margin or self_adversarial, and only with them")
+        if (self.loss == "self_adversarial") != (self.adversarial_temperature is not None):
+            raise ValueError("the key adversarial_temperature goes with loss: self_adversarial, and only with it")
+        return self
+
+    def check_method(self, method: str) -> None:
+        """Raise ValueError for keys that do not fit the score function named `method`."""
+        if (method == "transe") != (self.distance is not None):
+            raise ValueError("the key distance goes with TransE, and only with it")
+        if method in ("complex", "rotate", "simple") and self.dimension % 2:
+            raise ValueError(f"dimension must be even for {method}, found {self.dimension}")
+
+
+class PykeenSettings(Settings):
+    """One of the five baselines trained by PyKEEN (`engine: pykeen`)."""
+
+    dimension: Positive = Field(
+        description="real numbers in an entity's vector; PyKEEN's embedding_dim is half of it for complex or paired ones"
+    )
+    distance: Literal["l1", "l2"] | None = Field(None, description="TransE only: the norm of h + r - t")
+    training: Literal["slcwa", "lcwa"] = Field(
+        description="slcwa: negative sampling; lcwa: all tails of each (head, relation), heads by inverse relations"
+    )
+    negatives_per_positive: Positive | None = Field(None, description="for slcwa")
+    loss: Literal["cross_entropy", "margin", "self_adversarial", "softplus"]
+    margin: PositiveFloat | None = Field(None, description="for margin and self_adversarial")
+    adversarial_temperature: NonNegativeFloat | None = Field(None, description="for self_adversarial")
+    constrainer: Literal["pykeen", "none"] = Field(
+        "none", description="pykeen: keep the model's default (TransE, DistMult: entities normalised after each step)"
+    )
+    regularizer: Literal["pykeen", "none"] = Field("none", description="pykeen: keep the model's default penalty")
+    optimizer: Literal["adagrad", "adam"]
+    learning_rate: PositiveFloat
+    batch_size: Positive
+    epochs: Positive
+    early_stopping: EarlyStopping
+    max_minutes: PositiveFloat | None = Field(
+        None, description="wall-clock limit; a run that meets it is marked unconverged"
+    )
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if (self.training == "slcwa") != (self.negatives_per_positive is not None):
+            raise ValueError("the key negatives_per_positive goes with training: slcwa, and only with it")
+        if (self.loss in ("margin", "self_adversarial")) != (self.margin is not None):
+            raise ValueError("the key margin goes with loss: margin or self_adversarial, and only with them")
+        if (self.loss == "self_adversarial") != (self.adversarial_temperature is not None):
+            raise ValueError("the key adversarial_temperature goes with loss: self_adversarial, and only with it")
+        return self
+
+    def check_method(self, method: str) -> None:
+        """Raise ValueError for keys that do not fit the model named `method`."""
+        if (method == "transe") != (self.distance is not None):
+            raise ValueError("the key distance goes with TransE, and only with it")
+        if method in ("complex", "rotate", "simple") and self.dimension % 2:
+            raise ValueError(f"dimension must be even for {method}, found {self.dimension}")
+
+
+class NodePieceSettings(Settings):
+    """InductiveNodePiece of PyKEEN: an entity is the set of relations around it (Galkin et al. 2022)."""
+
+    dimension: Positive = Field(description="real numbers in an entity's and a relation's vector")
+    tokens: Positive = Field(description="incident relations drawn for each entity")
+    negatives_per_positive: Positive
+    loss: Literal["margin", "self_adversarial"]
+    margin: PositiveFloat
+    adversarial_temperature: NonNegativeFloat | None = None
+    optimizer: Literal["adam"] = "adam"
+    learning_rate: PositiveFloat
+    batch_size: Positive
+    epochs: Positive
+    early_stopping: EarlyStopping
+    max_minutes: PositiveFloat | None = None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if (self.loss == "self_adversarial") != (self.adversarial_temperature is not None):
+            raise ValueError("the key adversarial_temperature goes with loss: self_adversarial, and only with it")
+        return self
+
+    def check_method(self, method: str) -> None:
+        """Every key fits NodePiece."""
+
+
+class RandomSettings(Settings):
+    """A scorer that knows nothing: independent normal vectors, so that every rank is equally likely."""
+
+    def check_method(self, method: str) -> None:
+        """No keys, nothing to check."""
+
+
+class FrequencySettings(Settings):
+    """A scorer that answers with the entities seen most often on that side of the relation in the known graph."""
+
+    def check_method(self, method: str) -> None:
+        """No keys, nothing to check."""
+
+
+MethodSettings = KnowledgeEmbeddingSettings | PykeenSettings | NodePieceSettings | RandomSettings | FrequencySettings
+
+# (method, engine) -> settings class. A new method adds its line here and its module in methods/run.py.
+SETTINGS_OF: dict[tuple[str, str], type[MethodSettings]] = {
+    **{(method, "native"): KnowledgeEmbeddingSettings for method in SCORE_FUNCTION_METHODS},
+    **{(method, "pykeen"): PykeenSettings for method in SCORE_FUNCTION_METHODS},
+    ("nodepiece", "pykeen"): NodePieceSettings,
+    ("random", "native"): RandomSettings,
+    ("frequency", "native"): FrequencySettings,
+}

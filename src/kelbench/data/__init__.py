@@ -1,0 +1,1 @@
+"""Datasets: registry files fetched, verified, parsed, audited and stored as arrays with a manifest."""

@@ -1,0 +1,1 @@
+"""What turns entities and relations into vectors."""

@@ -1,0 +1,1 @@
+"""The training engine: loop, losses, negatives, optimizers, checkpoints."""
