@@ -1,4 +1,4 @@
-"""Settings of the methods: one class a way of training. Each key says what it means; config/methods has the defaults."""
+"""Settings of the methods: one class a way of training. Each key says what it means; config/methods has defaults."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ class PykeenSettings(Settings):
     """One of the five baselines trained by PyKEEN (`engine: pykeen`)."""
 
     dimension: Positive = Field(
-        description="real numbers in an entity's vector; PyKEEN's embedding_dim is half of it for complex or paired ones"
+        description="real numbers in an entity's vector; PyKEEN's embedding_dim is half for complex or paired ones"
     )
     distance: Literal["l1", "l2"] | None = Field(None, description="TransE only: the norm of h + r - t")
     training: Literal["slcwa", "lcwa"] = Field(
