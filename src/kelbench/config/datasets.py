@@ -24,7 +24,7 @@ class DatasetFile(Settings):
     embedded: str | None = Field(
         None, description="path inside the installed pykeen package, for the small datasets that it carries"
     )
-    bytes: int = Field(gt=0)
+    bytes: int | None = Field(gt=0, description="size; null where only the digest was published")
     sha256: Sha256
     licence: str
 
@@ -61,16 +61,23 @@ class TextSource(Settings):
 
 
 class Counts(Settings):
-    """Counts that prepare asserts. `unseen_*` are triples with an entity that no training triple has."""
+    """Counts that prepare asserts. A key left out is not asserted.
 
-    entities: int
+    `unseen_*` are triples with an entity that neither a training triple nor, in an inductive dataset, a support triple of
+    their own graph has.
+    """
+
+    entities: int = Field(
+        description="entities of the training graph; of all official splits where they share one graph"
+    )
     relations: int
     train: int
     valid: int
     test: int
     unseen_valid: int = 0
     unseen_test: int = 0
-    inference_entities: int | None = Field(None, description="entities of the inference graph of an inductive dataset")
+    inference_entities: int | None = Field(None, description="entities of the test split's own graph (inductive)")
+    validation_entities: int | None = Field(None, description="entities of a validation split with a graph of its own")
     support: int | None = Field(None, description="triples of the inference graph known when it is ranked")
     extra_known: int | None = Field(None, description="triples that only filter (GraIL's _ind/valid)")
 

@@ -135,6 +135,26 @@ class Run:
         """SHA-256 of `resolved`."""
         return digest_of(self.resolved())
 
+    def folder(self, results: Path) -> Path:
+        """`results/EXPERIMENT/DATASET/RUN`."""
+        return results / self.experiment / self.dataset / self.name
+
+    def seed_folder(self, results: Path, seed: int) -> Path:
+        """`results/EXPERIMENT/DATASET/RUN/seed-N`."""
+        return self.folder(results) / f"seed-{seed}"
+
+    def chosen_seed(self, seed: int | None) -> int:
+        """`seed`, or the run's first seed for None.
+
+        Raises:
+            UserError: the run has no such seed.
+        """
+        if seed is None:
+            return self.seeds[0]
+        if seed not in self.seeds:
+            raise UserError(f"run {self.name} has no seed {seed}; it has {', '.join(map(str, self.seeds))}")
+        return seed
+
 
 class Experiment:
     """An experiment file that has been read and checked."""

@@ -178,11 +178,20 @@ class FrequencySettings(Settings):
 
 MethodSettings = KnowledgeEmbeddingSettings | PykeenSettings | NodePieceSettings | RandomSettings | FrequencySettings
 
-# (method, engine) -> settings class. A new method adds its line here and its module in methods/run.py.
+# (method, engine) -> settings class. A new method adds its line here and in MODULE_OF.
 SETTINGS_OF: dict[tuple[str, str], type[MethodSettings]] = {
     **{(method, "native"): KnowledgeEmbeddingSettings for method in SCORE_FUNCTION_METHODS},
     **{(method, "pykeen"): PykeenSettings for method in SCORE_FUNCTION_METHODS},
     ("nodepiece", "pykeen"): NodePieceSettings,
     ("random", "native"): RandomSettings,
     ("frequency", "native"): FrequencySettings,
+}
+
+# (method, engine) -> the module that trains it. Names, so that reading a config imports no torch.
+MODULE_OF: dict[tuple[str, str], str] = {
+    **{(method, "native"): "kelbench.methods.ke" for method in SCORE_FUNCTION_METHODS},
+    **{(method, "pykeen"): "kelbench.methods.pykeen_engine" for method in SCORE_FUNCTION_METHODS},
+    ("nodepiece", "pykeen"): "kelbench.methods.pykeen_engine",
+    ("random", "native"): "kelbench.methods.controls",
+    ("frequency", "native"): "kelbench.methods.controls",
 }

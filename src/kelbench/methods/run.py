@@ -1,0 +1,96 @@
+"""Training and evaluation of a run: every seed in its own folder, what made it beside it."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import logging
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from kelbench.base.errors import UserError
+from kelbench.base.files import locked, write_json, write_text
+from kelbench.base.provenance import provenance
+from kelbench.config.experiment import Run
+from kelbench.config.methods import MODULE_OF
+from kelbench.data.prepared import PreparedDataset
+from kelbench.encoders.tables import EmbeddingTables
+from kelbench.tasks.link_prediction import evaluate, set_threads
+from kelbench.training.job import TrainedModel, TrainingJob
+
+_LOG = logging.getLogger("kelbench.run")
+
+
+def train_run(run: Run, prepared: Path, results: Path, threads: int) -> None:
+    """Train every seed of a run and write its settings.
+
+    Args:
+        run: what to train.
+        prepared: the folder of prepared datasets.
+        results: the folder of results.
+        threads: threads granted to this process.
+
+    Raises:
+        UserError: fewer threads are granted than configured, the dataset is not prepared, or training diverged.
+    """
+    _start(run, threads)
+    dataset = PreparedDataset(prepared / run.dataset)
+    module = importlib.import_module(MODULE_OF[run.method, run.engine])
+    write_json(run.folder(results) / "settings.json", run.resolved() | {"preset": run.preset, "run": run.name})
+    for seed in run.seeds:
+        folder = run.seed_folder(results, seed)
+        with locked(folder / ".lock", f"{folder}"):
+            _LOG.info("training %s on %s, seed %d", run.name, run.dataset, seed)
+            began = time.monotonic()
+            model = module.train(TrainingJob(dataset, run.method, run.settings, seed, run.threads, folder))
+            _write_model(folder, model, run, seed, time.monotonic() - began)
+
+
+def evaluate_run(run: Run, prepared: Path, results: Path, threads: int) -> None:
+    """Rank validation and test triples with every seed of a run, in float64, and write ranks and metrics.
+
+    Raises:
+        UserError: fewer threads are granted than configured, a model is missing, or a score is not finite.
+    """
+    _start(run, threads)
+    dataset = PreparedDataset(prepared / run.dataset)
+    for seed in run.seeds:
+        folder = run.seed_folder(results, seed)
+        _LOG.info("ranking %s on %s, seed %d", run.name, run.dataset, seed)
+        evaluate(EmbeddingTables.load(folder / "model.safetensors").double(), dataset, folder)
+
+
+def _start(run: Run, threads: int) -> None:
+    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    granted = min(threads, available)
+    if granted < run.threads:
+        raise UserError(
+            f"the experiment sets threads: {run.threads}, {granted} granted (asked {threads}, this machine offers "
+            f"{available}); results repeat bit by bit only with the same number. "
+            f"Run snakemake with --cores {run.threads} or more, or lower threads in the experiment file"
+        )
+    set_threads(run.threads)
+    torch.use_deterministic_algorithms(True)
+
+
+def _write_model(folder: Path, model: TrainedModel, run: Run, seed: int, seconds: float) -> None:
+    """Write what a seed left; the weights last, since they say that the seed is done."""
+    write_text(folder / "curve.jsonl", _lines(model.curve))
+    write_text(folder / "timing.jsonl", _lines(model.timing))
+    record = provenance(
+        run=f"{run.name} on {run.dataset}",
+        seed=seed,
+        seconds=round(seconds, 2),
+        settings_digest=run.digest(),
+        facts=model.facts,
+    )
+    write_json(folder / "provenance.json", record)
+    model.tables.save(folder / "model.safetensors")
+
+
+def _lines(records: list[dict[str, Any]]) -> str:
+    return "".join(json.dumps(record, sort_keys=True, allow_nan=False) + "\n" for record in records)

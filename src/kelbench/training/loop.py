@@ -1,0 +1,181 @@
+"""The training loop: epochs over shuffled triples, early stopping, checkpoints. It knows no model and no ranking."""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from kelbench.base.errors import UserError
+from kelbench.base.progress import Progress
+from kelbench.config.methods import EarlyStopping
+from kelbench.training.checkpoints import load_checkpoint, remove_checkpoint, save_checkpoint
+from kelbench.training.randomness import generator
+
+_LOG = logging.getLogger("kelbench.training")
+SECONDS_BETWEEN_CHECKPOINTS = 60.0
+
+
+class Trainable(Protocol):
+    """What the loop trains."""
+
+    def step(self, batch: Tensor, epoch: int, step: int) -> Tensor:
+        """Learn from triples int64 `(batch, 3)` and return their loss, a scalar without gradient."""
+
+    def weights(self) -> dict[str, Tensor]:
+        """The tensors that make the model; changed in place by `step`."""
+
+    def optimizer_state(self) -> dict[str, Tensor]:
+        """The other tensors that `step` changes in place."""
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How long to train: see KnowledgeEmbeddingSettings for each key."""
+
+    seed: int
+    batch_size: int
+    epochs: int
+    early_stopping: EarlyStopping
+    max_minutes: float | None
+
+
+@dataclass
+class Course:
+    """What happened so far, and the best weights."""
+
+    epoch: int = 0
+    best_mrr: float = -math.inf
+    best_epoch: int = 0
+    validations_without_gain: int = 0
+    seconds: float = 0.0
+    ended_by: str = ""
+    curve: list[dict[str, Any]] = field(default_factory=list)
+    timing: list[dict[str, Any]] = field(default_factory=list)
+    best_weights: dict[str, Tensor] = field(default_factory=dict)
+
+    @property
+    def converged(self) -> bool:
+        """False where the wall-clock limit ended training."""
+        return self.ended_by != "time"
+
+
+def run_epochs(
+    trainable: Trainable,
+    triples: np.ndarray,
+    schedule: Schedule,
+    validate: Callable[[], float],
+    checkpoint: Path,
+    key: str,
+) -> Course:
+    """Train until patience, epochs or time run out; resume from `checkpoint` where it is one of this job.
+
+    Args:
+        trainable: holds the weights, which are those of the last epoch afterwards; the best are in the result.
+        triples: int `(n, 3)`.
+        schedule: when to stop.
+        validate: validation MRR of the present weights.
+        checkpoint: where to keep state between validations; removed at the end.
+        key: identifies the job; a checkpoint with another key is not used.
+
+    Raises:
+        UserError: the loss is not finite.
+    """
+    course = _resume(trainable, checkpoint, key)
+    positives = torch.from_numpy(np.ascontiguousarray(triples, dtype=np.int64))
+    start = time.monotonic() - course.seconds
+    last_save = time.monotonic()
+    stopping = schedule.early_stopping
+    with Progress("training", total=schedule.epochs, unit="epoch") as progress:
+        progress.advance(course.epoch)
+        while not course.ended_by:
+            deadline = math.inf if schedule.max_minutes is None else start + 60 * schedule.max_minutes
+            loss, out_of_time = _one_epoch(trainable, positives, schedule, course.epoch + 1, deadline)
+            course.epoch += 1
+            mrr = None
+            if course.epoch % stopping.every == 0 or course.epoch == schedule.epochs or out_of_time:
+                mrr = validate()
+                _note_validation(course, trainable, mrr, stopping)
+            course.curve.append({"epoch": course.epoch, "loss": loss, "validation_mrr": mrr})
+            course.seconds = time.monotonic() - start
+            course.timing.append({"epoch": course.epoch, "seconds": round(course.seconds, 3)})
+            progress.advance(1, note=f"loss {loss:.4f}" + (f", validation MRR {mrr:.4f}" if mrr is not None else ""))
+            if out_of_time:
+                course.ended_by = "time"
+            elif course.validations_without_gain >= stopping.patience:
+                course.ended_by = "patience"
+            elif course.epoch >= schedule.epochs:
+                course.ended_by = "epochs"
+            elif mrr is not None and time.monotonic() - last_save >= SECONDS_BETWEEN_CHECKPOINTS:
+                save_checkpoint(checkpoint, key, _state(trainable, course))
+                last_save = time.monotonic()
+    remove_checkpoint(checkpoint)
+    _LOG.info(
+        "ended by %s after %d epochs; best validation MRR %.4f in epoch %d",
+        course.ended_by,
+        course.epoch,
+        course.best_mrr,
+        course.best_epoch,
+    )
+    return course
+
+
+def _one_epoch(
+    trainable: Trainable, positives: Tensor, schedule: Schedule, epoch: int, deadline: float
+) -> tuple[float, bool]:
+    """Mean loss of the triples seen, and whether the deadline cut the epoch short."""
+    order = torch.randperm(len(positives), generator=generator(schedule.seed, "order", epoch))
+    total, seen = torch.zeros((), dtype=torch.float64), 0
+    out_of_time = False
+    for step, begin in enumerate(range(0, len(order), schedule.batch_size)):
+        batch = positives[order[begin : begin + schedule.batch_size]]
+        total += trainable.step(batch, epoch, step).double() * len(batch)
+        seen += len(batch)
+        out_of_time = time.monotonic() > deadline
+        if out_of_time:
+            break
+    loss = float(total) / seen
+    if not math.isfinite(loss):
+        raise UserError(f"the loss of epoch {epoch} is not finite: training diverged; lower the learning rate")
+    return loss, out_of_time
+
+
+def _note_validation(course: Course, trainable: Trainable, mrr: float, stopping: EarlyStopping) -> None:
+    if mrr > course.best_mrr + (stopping.minimal_gain if course.best_weights else 0.0):
+        course.validations_without_gain = 0
+    else:
+        course.validations_without_gain += 1
+    if mrr > course.best_mrr:  # even a gain too small to reset the patience gives better weights
+        course.best_mrr, course.best_epoch = mrr, course.epoch
+        course.best_weights = {name: tensor.clone() for name, tensor in trainable.weights().items()}
+
+
+_PLAIN_FIELDS = ("epoch", "best_mrr", "best_epoch", "validations_without_gain", "seconds", "curve", "timing")
+
+
+def _state(trainable: Trainable, course: Course) -> dict[str, Any]:
+    return {
+        "weights": trainable.weights(),
+        "optimizer": trainable.optimizer_state(),
+        "best_weights": course.best_weights,
+        **{name: getattr(course, name) for name in _PLAIN_FIELDS},
+    }
+
+
+def _resume(trainable: Trainable, checkpoint: Path, key: str) -> Course:
+    state = load_checkpoint(checkpoint, key)
+    if state is None:
+        return Course()
+    for stored, live in ((state["weights"], trainable.weights()), (state["optimizer"], trainable.optimizer_state())):
+        for name, tensor in live.items():
+            tensor.copy_(stored[name])
+    _LOG.info("resuming after epoch %d", state["epoch"])
+    return Course(best_weights=state["best_weights"], **{name: state[name] for name in _PLAIN_FIELDS})
