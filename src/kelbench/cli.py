@@ -85,16 +85,15 @@ def check_config(config: Path) -> None:
 
 @_verb
 @click.argument("datasets", nargs=-1)
-@click.option("--config", type=_path(), help="The experiment file, for a graph of your own.")
 @click.option("--receipt", type=_path(), help="Where to note what was fetched and verified (one dataset).")
 @click.option("--to", "folder", type=_path(), help="Make a mirror: put the files of the datasets into this folder.")
-def fetch(datasets: tuple[str, ...], config: Path | None, receipt: Path | None, folder: Path | None) -> None:
+def fetch(datasets: tuple[str, ...], receipt: Path | None, folder: Path | None) -> None:
     """Fetch and verify the files of datasets: from the cache, from KELBENCH_MIRROR, or from their URLs.
 
     Without names, --to fetches every dataset of the registry.
     """
     from kelbench.config.datasets import load_dataset, registered_names
-    from kelbench.data.fetch import fetch_dataset, mirror_datasets, note_custom
+    from kelbench.data.fetch import fetch_dataset, mirror_datasets
 
     if folder is not None:
         mirror_datasets([load_dataset(name) for name in datasets or registered_names()], folder)
@@ -104,12 +103,7 @@ def fetch(datasets: tuple[str, ...], config: Path | None, receipt: Path | None, 
     if receipt is not None and len(datasets) > 1:
         raise click.UsageError("--receipt goes with one dataset")
     for name in datasets:
-        target = receipt or Path("data/fetched") / f"{name}.json"
-        custom = _custom(config, name)
-        if custom is None:
-            fetch_dataset(load_dataset(name), target)
-        else:
-            note_custom(custom[0], custom[1], target)
+        fetch_dataset(load_dataset(name), receipt or Path("data/fetched") / f"{name}.json")
 
 
 @_verb

@@ -150,8 +150,10 @@ def similarity_of_pairs(similarity: Similarity, queries: Tensor, candidates: Ten
         case "l2":
             return -torch.linalg.vector_norm(queries - candidates, dim=-1)
         case "complex_modulus":
-            # abs of a complex number has gradient 0 at 0, where the square root of a sum of squares has NaN.
-            return -torch.complex(*halves(queries - candidates)).abs().sum(-1)
+            real, imaginary = halves(queries - candidates)
+            # Below the bound the gradient is 0, where that of the square root would not be finite. The complex abs of
+            # torch does the same at several times the cost.
+            return -(real * real + imaginary * imaginary).clamp_min(1e-30).sqrt().sum(-1)
 
 
 def similarity_matrix(similarity: Similarity, queries: Tensor, candidates: Tensor) -> Tensor:

@@ -63,8 +63,8 @@ class TextSource(Settings):
 class Counts(Settings):
     """Counts that prepare asserts. A key left out is not asserted.
 
-    `unseen_*` are triples with an entity that neither a training triple nor, in an inductive dataset, a support triple of
-    their own graph has.
+    `unseen_*` are triples with an entity that neither a training triple nor, in an inductive dataset, a support triple
+    of their own graph has.
     """
 
     entities: int = Field(
@@ -129,8 +129,9 @@ class DatasetSettings(Settings):
         if (self.layout == "drawn") != (self.draw is not None):
             raise ValueError("the key draw goes with layout: drawn, and only with it")
         known = {file.name for file in self.files}
-        texts = [text for text in (self.entity_texts, self.relation_texts) if text is not None]
-        for part in (*self.triples.values(), *texts):
+        parts: list[TripleSource | TextSource] = list(self.triples.values())
+        parts += [text for text in (self.entity_texts, self.relation_texts) if text is not None]
+        for part in parts:
             if part.file not in known:
                 raise ValueError(f"{part.file} is not one of the files of this dataset{nearest(part.file, known)}")
         return self

@@ -19,7 +19,7 @@ from kelbench.config.datasets import (
     registered_names,
 )
 from kelbench.config.methods import SETTINGS_OF, MethodSettings
-from kelbench.config.yaml_source import Location, Settings, YamlSource, read_yaml, validate
+from kelbench.config.yaml_source import Location, Settings, YamlSource, check, read_yaml, validate
 
 METHODS_FOLDER = Path("config/methods")
 
@@ -234,11 +234,9 @@ class Experiment:
             return
         method = self._methods.setdefault(entry.method, load_method(entry.method))
         for dataset in entry.datasets:
-            try:
-                settings = self._merge(name, entry, method, dataset)
-            except UserError as error:
-                problems.add(str(error).replace("\n", "\n  "))
-                return
+            settings = self._merge(name, entry, method, dataset, problems)
+            if settings is None:
+                continue
             self.runs[dataset, name] = Run(
                 experiment=self.settings.experiment,
                 dataset=dataset,
@@ -253,25 +251,25 @@ class Experiment:
                 settings=settings,
             )
 
-    def _merge(self, name: str, entry: RunEntry, method: MethodEntry, dataset: str) -> MethodSettings:
+    def _merge(
+        self, name: str, entry: RunEntry, method: MethodEntry, dataset: str, problems: ProblemList
+    ) -> MethodSettings | None:
         """Defaults of the method, then the run's settings, then the dataset's; a key of the file keeps its line."""
-        merged: dict[str, Any] = copy.deepcopy(method.settings.get(entry.engine, {}))
-        virtual = YamlSource(self.path, lines={(): self.source.lines.get(("runs", name), 1)})
-        layers = [(("runs", name, "settings"), entry.settings)]
-        if dataset in entry.per_dataset:
-            layers.append((("runs", name, "per_dataset", dataset), entry.per_dataset[dataset]))
-        for prefix, layer in layers:
-            for key, value in layer.items():
-                merged[key] = value
-            for place, line in self.source.lines.items():
-                if place[: len(prefix)] == prefix and len(place) > len(prefix):
-                    virtual.lines[place[len(prefix) :]] = line
-        virtual.data = merged
-        settings = validate(SETTINGS_OF[entry.method, entry.engine], virtual)
-        try:
-            settings.check_method(entry.method)
-        except ValueError as error:
-            raise UserError(f"{virtual.where(())}: run {name} on {dataset}: {error}") from None
+        merged = YamlSource(self.path, copy.deepcopy(method.settings.get(entry.engine, {})))
+        merged.lines[()] = self.source.lines[("runs", name)]
+        layers: list[tuple[Location, dict[str, Any]]] = [(("runs", name, "settings"), entry.settings)]
+        layers.append((("runs", name, "per_dataset", dataset), entry.per_dataset.get(dataset, {})))
+        for place, layer in layers:
+            merged.data.update(layer)
+            inside = {key[len(place) :]: line for key, line in self.source.lines.items() if key[: len(place)] == place}
+            merged.lines.update({key: line for key, line in inside.items() if key})
+        prefix = f"run {name} on {dataset}: "
+        settings = check(SETTINGS_OF[entry.method, entry.engine], merged, problems, prefix)
+        if settings is not None:
+            try:
+                settings.check_method(entry.method)
+            except ValueError as error:
+                problems.add(f"{merged.where(())}: {prefix}{error}")
         return settings
 
 

@@ -91,38 +91,45 @@ def _construct(
     return constructor.construct_object(node)  # type: ignore[no-untyped-call]
 
 
-def validate(model: type[Model], source: YamlSource, data: Any = None, location: Location = ()) -> Model:
-    """Build `model` from the source's data, or from `data`, the part of it that stands at `location`.
+def validate(model: type[Model], source: YamlSource) -> Model:
+    """Build `model` from the source's data.
 
     Raises:
         UserError: naming file, line and key of every value that does not fit, and the key nearest to an unknown one.
     """
-    value = source.data if data is None and not location else data
-    if value is None:
-        value = {}
+    problems = ProblemList(f"{source.path}: the configuration does not fit")
+    settings = check(model, source, problems)
+    problems.raise_if_any()
+    if settings is None:
+        raise AssertionError("no settings, yet no problem")
+    return settings
+
+
+def check(model: type[Model], source: YamlSource, problems: ProblemList, prefix: str = "") -> Model | None:
+    """Build `model` from the source's data, or add what does not fit to `problems`, each text after `prefix`."""
+    value = {} if source.data is None else source.data
     if not isinstance(value, dict):
-        raise UserError(f"{source.where(location)}: expected keys and values, found {type(value).__name__}")
+        problems.add(f"{source.where(())}: {prefix}expected keys and values, found {type(value).__name__}")
+        return None
     try:
         return model.model_validate(value)
     except ValidationError as error:
-        problems = ProblemList(f"{source.path}: the configuration does not fit")
         for item in error.errors():
-            problems.add(_describe(item, model, source, location))
-        problems.raise_if_any()
-        raise AssertionError("pydantic raised without an error") from error
+            problems.add(_describe(item, model, source, prefix))
+        return None
 
 
-def _describe(item: Any, model: type[BaseModel], source: YamlSource, base: Location) -> str:
+def _describe(item: Any, model: type[BaseModel], source: YamlSource, prefix: str) -> str:
     location = tuple(part for part in item["loc"] if not (isinstance(part, str) and part.startswith("function-")))
-    where = source.where((*base, *location))
-    key = ".".join(str(part) for part in (*base, *location)) or "(file)"
+    where = f"{source.where(location)}: {prefix}".rstrip()
+    key = ".".join(str(part) for part in location)
     if item["type"] == "extra_forbidden":
-        return f"{where}: unknown key {key!r}{nearest(str(location[-1]), _valid_keys(model, location[:-1]))}"
+        return f"{where} unknown key {key!r}{nearest(str(location[-1]), _valid_keys(model, location[:-1]))}"
     if item["type"] == "missing":
-        return f"{where}: key {key!r} is missing"
+        return f"{where} key {key!r} is missing"
     message = item["msg"].removeprefix("Value error, ")
     found = "" if item["type"] == "value_error" else f", found {item['input']!r}"
-    return f"{where}: {key}: {message}{found}"
+    return f"{where} {key + ': ' if key else ''}{message}{found}"
 
 
 def _valid_keys(model: type[BaseModel], location: Location) -> list[str]:
