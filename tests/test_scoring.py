@@ -128,6 +128,22 @@ def test_cosine_ignores_length():
     np.testing.assert_allclose(similarity_of_pairs("cosine", queries, candidates), [1.0, -0.6], atol=1e-6)
 
 
+def test_the_compiled_gradient_equals_that_of_torch():
+    generator = torch.Generator().manual_seed(2)
+    queries = torch.randn(7, 10, generator=generator, dtype=torch.float64, requires_grad=True)
+    candidates = torch.randn(5, 10, generator=generator, dtype=torch.float64, requires_grad=True)
+    upstream = torch.randn(7, 5, generator=generator, dtype=torch.float64)
+    compiled = similarity_matrix("complex_modulus", queries, candidates)
+    plain = similarity_of_pairs("complex_modulus", queries[:, None], candidates[None])
+    torch.testing.assert_close(compiled, plain)
+    for found, expected in zip(
+        torch.autograd.grad((compiled * upstream).sum(), (queries, candidates)),
+        torch.autograd.grad((plain * upstream).sum(), (queries, candidates)),
+        strict=True,
+    ):
+        torch.testing.assert_close(found, expected)
+
+
 @pytest.mark.parametrize(("name", "similarity"), [("transe", "l2"), ("rotate", "complex_modulus")])
 def test_gradient_at_distance_zero_is_finite(name, similarity):
     queries = torch.zeros(2, 4, requires_grad=True)

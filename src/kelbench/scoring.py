@@ -17,6 +17,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from kelbench.distance_kernels import ModulusDistances
+
 Similarity = Literal["dot", "l1", "l2", "complex_modulus", "cosine"]
 SIMILARITIES: tuple[Similarity, ...] = ("dot", "l1", "l2", "complex_modulus", "cosine")
 
@@ -169,4 +171,4 @@ def similarity_matrix(similarity: Similarity, queries: Tensor, candidates: Tenso
             # The expansion by a matrix product cancels for near vectors; the direct form does not.
             return -torch.cdist(queries, candidates, p=2.0, compute_mode="donot_use_mm_for_euclid_dist")
         case "complex_modulus":
-            return similarity_of_pairs(similarity, queries[:, None, :], candidates[None, :, :])
+            return ModulusDistances.apply(queries, candidates)

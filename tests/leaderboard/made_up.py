@@ -1,0 +1,235 @@
+"""A made-up experiment on disk: registry, prepared datasets, and results whose ranks and metrics agree."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import yaml
+
+from kelbench.base.files import write_arrays, write_json
+from kelbench.config.experiment import Experiment
+
+TRIPLES = {"valid": 30, "test": 40}
+CANDIDATES = 50
+HOSTILE = "</script><script>window.PWN=1</script>"
+RELATIONS = [HOSTILE, '"><img onerror=alert(1) src=x>', "{{7*7}}", "safe\u202egnp.exe", "plain"]
+
+SETTINGS = {
+    "dimension": 8,
+    "reciprocal": True,
+    "training": "1vsall",
+    "loss": "cross_entropy",
+    "optimizer": "adagrad",
+    "learning_rate": 0.1,
+    "batch_size": 10,
+    "epochs": 5,
+    "initial_scale": 0.1,
+    "early_stopping": {"every": 1, "patience": 2},
+}
+PYKEEN = {
+    "dimension": 8,
+    "training": "lcwa",
+    "loss": "cross_entropy",
+    "optimizer": "adam",
+    "learning_rate": 0.1,
+    "batch_size": 10,
+    "epochs": 5,
+    "early_stopping": {"every": 1, "patience": 2},
+}
+METHODS = {
+    "complex": ("ComplEx", "knowledge embedding", {"native": SETTINGS, "pykeen": PYKEEN}),
+    "transe": ("TransE", "knowledge embedding", {"native": {**SETTINGS, "distance": "l1"}}),
+    "simple": ("SimplE", "knowledge embedding", {"native": SETTINGS, "pykeen": PYKEEN}),
+    "random": ("Random scorer", "control", {"native": {}}),
+}
+RUNS = {
+    "complex": {"method": "complex", "preset": "code", "datasets": ["wn18rr", "tiny"]},
+    "complex-pykeen": {"method": "complex", "engine": "pykeen", "preset": "ours", "datasets": ["tiny"]},
+    "simple": {"method": "simple", "preset": "ours", "datasets": ["tiny"]},
+    "simple-pykeen": {"method": "simple", "engine": "pykeen", "preset": "ours", "datasets": ["tiny"]},
+    "transe": {"method": "transe", "preset": "ours", "datasets": ["wn18rr", "tiny"]},
+    "random": {"method": "random", "preset": "ours", "datasets": ["wn18rr", "tiny"]},
+}
+# Skill of a run: how far its ranks lie in front.
+SKILL = {"complex": 3.0, "complex-pykeen": 2.9, "simple": 2.8, "simple-pykeen": 1.5, "transe": 1.0, "random": 0.0}
+
+
+def build(root: Path, seeds: tuple[int, ...] = (1, 2, 3), claims: dict | None = None) -> Experiment:
+    """Write everything below `root`, which must be the working directory, and open the experiment."""
+    for name in ("wn18rr", "tiny"):
+        _dataset(root, name)
+    for name, (label, kind, settings) in METHODS.items():
+        entry = {"name": name, "label": label, "kind": kind, "summary": f"{label} in a line", "settings": settings}
+        if kind != "control":
+            entry["paper"] = {"title": "A & B <i>", "authors": "X", "year": 2016, "url": "https://example.org/paper"}
+        _yaml(root / f"config/methods/{name}.yaml", entry)
+    for name, content in (claims or {}).items():
+        _yaml(root / f"config/claims/{name}.yaml", content)
+    path = root / "config/made-up.yaml"
+    title = "Made-up <b>runs</b>"
+    _yaml(path, {"experiment": "made-up", "title": title, "seeds": list(seeds), "runs": RUNS})
+    experiment = Experiment(Path("config/made-up.yaml"))
+    for (dataset, name), run in experiment.runs.items():
+        for seed in run.seeds:
+            _seed(root / f"results/made-up/{dataset}/{name}/seed-{seed}", dataset, name, seed)
+    return experiment
+
+
+def _yaml(path: Path, content: dict) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(yaml.safe_dump(content))
+
+
+def _dataset(root: Path, name: str) -> None:
+    file = {"name": f"{name}.tsv", "urls": ["https://example.org/x"], "bytes": 1, "sha256": "0" * 64, "licence": "CC0"}
+    _yaml(
+        root / f"config/datasets/{name}.yaml",
+        {
+            "name": name,
+            "title": name.upper(),
+            "version": "first",
+            "layout": "transductive",
+            "source": "Nobody (2020)",
+            "files": [file],
+            "triples": {split: {"file": f"{name}.tsv"} for split in ("train", "valid", "test")},
+        },
+    )
+    folder = root / f"data/prepared/{name}"
+    splits = {
+        "train": {"space": "train", "num_triples": 200},
+        **{
+            split: {
+                "space": "train",
+                "num_triples": count,
+                "num_support": 0,
+                "num_known": 0,
+                "protocols": [{"candidates": "all", "spaces": ["train"], "filter": ["train/triples.npy"]}],
+            }
+            for split, count in TRIPLES.items()
+        },
+    }
+    manifest = {
+        "format": 1,
+        "dataset": name,
+        "title": name.upper(),
+        "version": "first",
+        "layout": "transductive",
+        "source": "Nobody (2020)",
+        "licences": ["CC0"],
+        "num_relations": len(RELATIONS),
+        "entity_spaces": {"train": {"start": 0, "stop": CANDIDATES, "file": "train/entities.tsv"}},
+        "splits": splits,
+        "selection_split": "valid",
+        "input_files": {f"{name}.tsv": "0" * 64},
+        "files": {},
+        "normalised": {f"{name}.tsv": {"bom": 1, "crlf_lines": 3}},
+        "texts": {"entities": 0, "relations": 0},
+        "notes": "",
+    }
+    write_json(folder / "manifest.json", manifest)
+    check = {"check": "duplicates", "split": "test", "count": 2, "of": 40, "severity": "warning"}
+    pair = {"kind": "inverse", "relation": HOSTILE, "other": "plain", "share": 0.9, "other_share": 0.95}
+    checks = [{**check, "explanation": f"twice: {HOSTILE}"}]
+    write_json(folder / "audit.json", {"dataset": name, "checks": checks, "relation_pairs": [pair]})
+
+
+def _seed(folder: Path, dataset: str, run: str, seed: int) -> None:
+    generator = np.random.default_rng([seed, *map(ord, dataset)])
+    records = []
+    for split, count in TRIPLES.items():
+        policies = (0, 1) if dataset == "wn18rr" else (0,)
+        parts = [_ranks(generator, count, policy, SKILL[run]) for policy in policies]
+        table = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+        write_arrays(folder / f"ranks.{split}.npz", **table)
+        for policy in policies:
+            records += _records(split, policy, {name: a[table["unseen"] == policy] for name, a in table.items()})
+    write_json(folder / "metrics.json", records)
+    curve = [{"epoch": e, "loss": 2.0 / e, "validation_mrr": 0.5 - 0.3 / e if e % 2 else None} for e in range(1, 12)]
+    (folder / "curve.jsonl").write_text("".join(json.dumps(line) + "\n" for line in curve))
+    (folder / "timing.jsonl").write_text('{"epoch": 1, "seconds": 0.5}\n{"epoch": 11, "seconds": 4.5}\n')
+    facts = {"parameters": 1200, "converged": run != "transe", "epochs": 11, "best_epoch": 9}
+    if run.endswith("-pykeen"):
+        facts["computes"] = "two symmetric DistMults"
+        facts["same_vectors"] = {
+            "score_max_difference": 1e-7,
+            "loss_ours": 1.25,
+            "loss_pykeen": 1.2500001,
+            "gradient_max_relative_difference": 2e-6,
+        }
+    record = {
+        "command": ["kelbench", "train", "--run", run],
+        "commit": "abc123",
+        "cpu": "A processor",
+        "cpu_count": 2,
+        "finished": "2030-01-01T00:00:00+00:00",
+        "peak_memory_mib": 512,
+        "platform": "Linux",
+        "versions": {"python": "3.11", "torch": "2.13.0"},
+        "run": run,
+        "facts": facts,
+        "seconds": 4.5,
+        "settings_digest": "0" * 64,
+    }
+    write_json(folder / "provenance.json", record)
+
+
+def _ranks(generator: np.random.Generator, count: int, policy: int, skill: float) -> dict[str, np.ndarray]:
+    triples = np.arange(count)[: count - 4 * policy]
+    candidates = CANDIDATES - 5 * policy
+    optimistic = np.minimum(generator.geometric(np.clip(0.02 + 0.2 * skill, 0, 1), 2 * len(triples)), candidates)
+    tied = generator.random(len(optimistic)) < (0.1 if skill == SKILL["transe"] else 0.0)
+    return {
+        "triple": np.tile(triples, 2).astype(np.int32),
+        "side": np.repeat([0, 1], len(triples)).astype(np.uint8),
+        "protocol": np.zeros(2 * len(triples), dtype=np.uint8),
+        "unseen": np.full(2 * len(triples), policy, dtype=np.uint8),
+        "optimistic": optimistic.astype(np.int32),
+        "pessimistic": np.minimum(optimistic + tied, candidates).astype(np.int32),
+        "candidates": np.full(2 * len(triples), candidates, dtype=np.int32),
+    }
+
+
+def _records(split: str, policy: int, table: dict[str, np.ndarray]) -> list[dict]:
+    shared = {"split": split, "candidates": "all", "unseen": ("keep", "drop")[policy], "filter": "standard"}
+    shared["n_candidates"] = CANDIDATES - 5 * policy
+    records = []
+    for side in ("head", "tail", "both"):
+        mask = (
+            np.ones(len(table["side"]), dtype=bool) if side == "both" else table["side"] == ("head", "tail").index(side)
+        )
+        optimistic, pessimistic = (table[name][mask].astype(float) for name in ("optimistic", "pessimistic"))
+        whole = shared | {"side": side, "breakdown": None, "n_triples": len(np.unique(table["triple"]))}
+        for ties, rank in (
+            ("optimistic", optimistic),
+            ("pessimistic", pessimistic),
+            ("realistic", (optimistic + pessimistic) / 2),
+        ):
+            records += [whole | {"ties": ties, "metric": m, "value": v} for m, v in _metrics(rank, table).items()]
+        tie_rate = float(np.mean(optimistic != pessimistic))
+        records.append(whole | {"ties": "realistic", "metric": "tie_rate", "value": tie_rate})
+    if split == "test" and policy == 0:
+        groups = [f"relation={label}" for label in RELATIONS] + [
+            "category=1-N",
+            "degree=0",
+            "degree=5-19",
+            "degree=100+",
+        ]
+        for index, name in enumerate(groups):
+            part = {key: array[index::9] for key, array in table.items()}
+            rank = (part["optimistic"] + part["pessimistic"]) / 2
+            values = _metrics(rank, part)
+            for metric in ("mrr", "hits@10"):
+                key = {"side": "both", "ties": "realistic", "metric": metric, "breakdown": name, "n_triples": len(rank)}
+                records.append(shared | key | {"value": values[metric]})
+    return records
+
+
+def _metrics(rank: np.ndarray, table: dict[str, np.ndarray]) -> dict[str, float]:
+    expected = float(np.mean((table["candidates"] + 1) / 2))
+    return {
+        "mrr": float(np.mean(1 / rank)),
+        **{f"hits@{k}": float(np.mean(rank <= k)) for k in (1, 3, 10)},
+        "mr": float(np.mean(rank)),
+        "amri": 1 - (float(np.mean(rank)) - 1) / (expected - 1),
+        "mrr_query_macro": float(np.mean(1 / rank)),
+    }
