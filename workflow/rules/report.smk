@@ -1,0 +1,62 @@
+# What all runs amount to.
+
+
+rule leaderboard:
+    input:
+        plan.of_each_run(
+            "metrics.json", "ranks.valid.npz", "ranks.test.npz", "provenance.json"
+        ),
+        plan.prepared_datasets(),
+        plan.claims(),
+    output:
+        plan.leaderboard,
+    log:
+        f"{plan.logs}/leaderboard.log",
+    benchmark:
+        f"{plan.logs}/leaderboard.jsonl"
+    group:
+        "report"
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        experiment=plan.digest(),
+        code=plan.code("leaderboard"),
+        config=plan.file,
+    message:
+        f"gathering the leaderboard of {plan.name}"
+    shell:
+        "kelbench leaderboard --config {params.config} --out {output} 2> {log}"
+
+
+rule report:
+    input:
+        plan.leaderboard,
+        plan.of_each_run("curve.jsonl", "timing.jsonl", "provenance.json"),
+        plan.prepared_datasets(),
+        plan.methods(),
+    output:
+        plan.reports,
+    log:
+        f"{plan.logs}/report.log",
+    benchmark:
+        f"{plan.logs}/report.jsonl"
+    group:
+        "report"
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        experiment=plan.digest(),
+        code=plan.code("report"),
+        config=plan.file,
+    message:
+        f"rendering the report of {plan.name}"
+    shell:
+        "kelbench report --config {params.config} > {log} 2>&1"
