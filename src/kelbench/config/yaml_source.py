@@ -63,7 +63,11 @@ def read_yaml(path: Path) -> YamlSource:
     problems = ProblemList(f"{path}: keys may be said once")
     constructor = yaml.SafeLoader("")
     if root is not None:
-        source.data = _construct(root, (), source, constructor, problems)
+        try:
+            source.data = _construct(root, (), source, constructor, problems)
+        except yaml.constructor.ConstructorError as error:
+            line = error.problem_mark.line + 1 if error.problem_mark else 1
+            raise UserError(f"{path}:{line}: expected plain YAML values: {error.problem}") from None
     problems.raise_if_any()
     return source
 
@@ -75,6 +79,10 @@ def _construct(
     if isinstance(node, yaml.MappingNode):
         mapping: dict[Hashable, Any] = {}
         for key_node, value_node in node.value:
+            if key_node.tag == "tag:yaml.org,2002:merge":
+                line = key_node.start_mark.line + 1
+                problems.add(f"{source.path}:{line}: merge keys (<<) are not read; write the keys out, or use an alias")
+                continue
             key = constructor.construct_object(key_node)  # type: ignore[no-untyped-call]
             inner = (*location, key)
             line = key_node.start_mark.line + 1
