@@ -140,9 +140,9 @@ class DatasetSettings(Settings):
 class SplitFractions(Settings):
     """Shares of a single triple file that become validation and test triples."""
 
-    valid: float = Field(gt=0, lt=0.5)
-    test: float = Field(gt=0, lt=0.5)
-    seed: int
+    valid: float = Field(gt=0, lt=0.5, description="share of the triples that become validation triples")
+    test: float = Field(gt=0, lt=0.5, description="share of the triples that become test triples")
+    seed: int = Field(description="decides the split")
 
 
 class CustomDataset(Settings):
@@ -150,9 +150,9 @@ class CustomDataset(Settings):
 
     triples: str | None = Field(None, description="one file, split here by `split`")
     split: SplitFractions | None = None
-    train: str | None = None
-    valid: str | None = None
-    test: str | None = None
+    train: str | None = Field(None, description="training triples, where the graph is split already")
+    valid: str | None = Field(None, description="validation triples")
+    test: str | None = Field(None, description="test triples")
     entity_texts: str | None = Field(None, description="tab-separated: entity, text")
     relation_texts: str | None = Field(None, description="tab-separated: relation, text")
 

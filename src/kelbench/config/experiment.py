@@ -50,12 +50,12 @@ class MethodEntry(Settings):
 class RunEntry(Settings):
     """One run: a method, an engine, the datasets it is trained on, and what differs from the method's defaults."""
 
-    method: str
-    engine: Engine = "native"
+    method: str = Field(description="name of an entry in config/methods")
+    engine: Engine = Field("native", description="who trains it: kelbench or PyKEEN; kelbench ranks both")
     preset: Preset = Field(
         "ours", description="paper or code: the published settings, judged against claims; ours: tuned here, no verdict"
     )
-    datasets: list[str] = Field(min_length=1)
+    datasets: list[str] = Field(min_length=1, description="registered datasets or graphs of `custom`")
     settings: dict[str, Any] = Field(default_factory=dict, description="keys that replace the method's defaults")
     per_dataset: dict[str, dict[str, Any]] = Field(
         default_factory=dict, description="dataset -> keys that replace `settings` there"
@@ -75,13 +75,13 @@ class ExperimentSettings(Settings):
     """One experiment file: everything that `snakemake --configfile FILE` builds."""
 
     experiment: str = Field(description="names the folders results/EXPERIMENT and reports/EXPERIMENT")
-    title: str
+    title: str = Field(description="the heading of its report")
     threads: int = Field(1, gt=0, description="threads of a training or ranking job; part of what makes bits repeat")
     memory_mib: int = Field(4000, gt=0, description="memory that a training or ranking job may be given")
     minutes: int = Field(60, gt=0, description="run time that a cluster may be asked for, a job")
     seeds: list[int] = Field(min_length=1, description="one model a seed; every seed is reported")
     custom: dict[str, CustomDataset] = Field(default_factory=dict, description="name -> a graph of your own")
-    runs: dict[str, RunEntry] = Field(min_length=1)
+    runs: dict[str, RunEntry] = Field(min_length=1, description="name -> a run; the name is that of its folder")
 
     @field_validator("experiment")
     @classmethod
