@@ -9,6 +9,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from kelbench.base.code_digest import code_digest
 from kelbench.base.files import digest_of, sha256_file
 from kelbench.config.methods import KnowledgeEmbeddingSettings
 from kelbench.encoders.tables import EmbeddingTables, Side
@@ -65,7 +66,7 @@ def train(job: TrainingJob) -> TrainedModel:
 
 
 def _job_key(job: TrainingJob) -> str:
-    """Identifies a job for its checkpoint: settings, seed, and the digests of what is learned from."""
+    """Identifies a job for its checkpoint: settings, seed, and the digests of the code and of what is learned from."""
     files = ("train/triples.npy", "valid/triples.npy")
     return digest_of(
         {
@@ -74,6 +75,7 @@ def _job_key(job: TrainingJob) -> str:
             "seed": job.seed,
             "threads": job.threads,
             "torch": torch.__version__,
+            "code": code_digest(__name__),
             "data": [sha256_file(job.dataset.folder / file) for file in files],
         }
     )
