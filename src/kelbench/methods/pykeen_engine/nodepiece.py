@@ -42,8 +42,6 @@ def train(job: TrainingJob) -> TrainedModel:
             "all splits; choose an inductive dataset"
         )
     torch.set_num_threads(job.threads)
-    # Tokens are drawn while the model is built, before PyKEEN sets the seed that it is given.
-    torch.manual_seed(job.seed)
     factories = {space: _factory(job.dataset, space) for space in job.dataset.spaces}
     modes = space_modes(job.dataset)
     model = _make_model(factories, modes, settings, job.seed)
