@@ -25,8 +25,8 @@ class DatasetFile(Settings):
         None, description="path inside the installed pykeen package, for the small datasets that it carries"
     )
     bytes: int | None = Field(gt=0, description="size; null where only the digest was published")
-    sha256: Sha256
-    licence: str
+    sha256: Sha256 = Field(description="of the whole file; nothing unverified is opened")
+    licence: str = Field(description="as its publisher states it")
 
     @field_validator("urls")
     @classmethod
@@ -106,18 +106,18 @@ _PARTS: dict[str, tuple[str, ...]] = {
 class DatasetSettings(Settings):
     """A public dataset: its files, where in them the triples and texts stand, and the counts they must give."""
 
-    name: Name
+    name: Name = Field(description="that of the file")
     title: str = Field(description="the name as papers print it")
     version: str = Field(description="what distinguishes this release from others of the same name")
     layout: Layout = Field(description="how splits, candidates and filters follow from the files")
     source: str = Field(description="who published it: a citation")
-    files: list[DatasetFile] = Field(min_length=1)
+    files: list[DatasetFile] = Field(min_length=1, description="what to fetch")
     triples: dict[str, TripleSource] = Field(description="split or graph -> where its triples stand")
-    entity_texts: TextSource | None = None
-    relation_texts: TextSource | None = None
+    entity_texts: TextSource | None = Field(None, description="descriptions of entities")
+    relation_texts: TextSource | None = Field(None, description="names or descriptions of relations")
     draw: DrawnInference | None = Field(None, description="for layout: drawn")
     counts: Counts | None = Field(None, description="asserted by prepare")
-    notes: str = ""
+    notes: str = Field("", description="what a reader of the report should know")
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -149,7 +149,7 @@ class CustomDataset(Settings):
     """A user's own graph: tab-separated files of head, relation, tail. Paths are relative to the experiment file."""
 
     triples: str | None = Field(None, description="one file, split here by `split`")
-    split: SplitFractions | None = None
+    split: SplitFractions | None = Field(None, description="how to split `triples`")
     train: str | None = Field(None, description="training triples, where the graph is split already")
     valid: str | None = Field(None, description="validation triples")
     test: str | None = Field(None, description="test triples")

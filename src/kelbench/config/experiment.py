@@ -30,21 +30,21 @@ Preset = Literal["paper", "code", "ours"]
 class Paper(Settings):
     """Where a method or a claim comes from."""
 
-    title: str
-    authors: str
-    year: int
-    url: str
+    title: str = Field(description="as printed")
+    authors: str = Field(description="family names")
+    year: int = Field(description="of publication")
+    url: str = Field(description="where to read it")
 
 
 class MethodEntry(Settings):
     """config/methods/NAME.yaml: what a method is called, who published it, and its default settings per engine."""
 
-    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", description="that of the file")
     label: str = Field(description="the name that papers print")
-    kind: Literal["knowledge embedding", "inductive", "control"]
-    paper: Paper | None = None
-    summary: str
-    settings: dict[Engine, dict[str, Any]]
+    kind: Literal["knowledge embedding", "inductive", "control"] = Field(description="how tables group it")
+    paper: Paper | None = Field(None, description="where it comes from")
+    summary: str = Field(description="one sentence for the report")
+    settings: dict[Engine, dict[str, Any]] = Field(description="engine -> default settings")
 
 
 class RunEntry(Settings):

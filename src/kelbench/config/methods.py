@@ -58,13 +58,15 @@ class KnowledgeEmbeddingSettings(Settings):
     )
     margin: PositiveFloat | None = Field(None, description="for margin and self_adversarial (gamma there)")
     adversarial_temperature: NonNegativeFloat | None = Field(None, description="for self_adversarial: alpha")
-    regularizer: Regularizer | None = None
-    optimizer: Literal["adagrad", "adam"]
-    learning_rate: PositiveFloat
+    regularizer: Regularizer | None = Field(None, description="penalty on the vectors of a batch")
+    optimizer: Literal["adagrad", "adam"] = Field(
+        description="either updates the rows that a batch used, and no others"
+    )
+    learning_rate: PositiveFloat = Field(description="step size, constant")
     batch_size: Positive = Field(description="positives a step")
     epochs: Positive = Field(description="at most this many passes over the training triples")
     initial_scale: PositiveFloat = Field(description="standard deviation of the normal draw that starts the vectors")
-    early_stopping: EarlyStopping
+    early_stopping: EarlyStopping = Field(description="when to validate, and when to stop")
     max_minutes: PositiveFloat | None = Field(
         None, description="wall-clock limit; a run that meets it is marked unconverged and is not bit-reproducible"
     )
@@ -102,18 +104,18 @@ class PykeenSettings(Settings):
         description="slcwa: negative sampling; lcwa: all tails of each (head, relation), heads by inverse relations"
     )
     negatives_per_positive: Positive | None = Field(None, description="for slcwa")
-    loss: Literal["cross_entropy", "margin", "self_adversarial", "softplus"]
+    loss: Literal["cross_entropy", "margin", "self_adversarial", "softplus"] = Field(description="PyKEEN's loss")
     margin: PositiveFloat | None = Field(None, description="for margin and self_adversarial")
     adversarial_temperature: NonNegativeFloat | None = Field(None, description="for self_adversarial")
     constrainer: Literal["pykeen", "none"] = Field(
         "none", description="pykeen: keep the model's default (TransE, DistMult: entities normalised after each step)"
     )
     regularizer: Literal["pykeen", "none"] = Field("none", description="pykeen: keep the model's default penalty")
-    optimizer: Literal["adagrad", "adam"]
-    learning_rate: PositiveFloat
-    batch_size: Positive
-    epochs: Positive
-    early_stopping: EarlyStopping
+    optimizer: Literal["adagrad", "adam"] = Field(description="that of torch, over whole tables")
+    learning_rate: PositiveFloat = Field(description="step size, constant")
+    batch_size: Positive = Field(description="positives (slcwa) or (head, relation) pairs (lcwa) a step")
+    epochs: Positive = Field(description="at most this many passes")
+    early_stopping: EarlyStopping = Field(description="when to validate, and when to stop")
     max_minutes: PositiveFloat | None = Field(
         None, description="wall-clock limit; a run that meets it is marked unconverged"
     )
@@ -141,19 +143,21 @@ class NodePieceSettings(Settings):
 
     dimension: Positive = Field(description="real numbers in an entity's and a relation's vector")
     tokens: Positive = Field(description="incident relations drawn for each entity")
-    negatives_per_positive: Positive
-    loss: Literal["margin", "self_adversarial"]
-    margin: PositiveFloat
-    adversarial_temperature: NonNegativeFloat | None = None
-    optimizer: Literal["adam"] = "adam"
-    learning_rate: PositiveFloat
-    batch_size: Positive
-    epochs: Positive
-    early_stopping: EarlyStopping
-    max_minutes: PositiveFloat | None = None
+    negatives_per_positive: Positive = Field(description="negative samples a positive")
+    loss: Literal["cross_entropy", "margin", "self_adversarial"] = Field(description="PyKEEN's loss")
+    margin: PositiveFloat | None = Field(None, description="for margin and self_adversarial")
+    adversarial_temperature: NonNegativeFloat | None = Field(None, description="for self_adversarial: alpha")
+    optimizer: Literal["adam"] = Field("adam", description="that of torch")
+    learning_rate: PositiveFloat = Field(description="step size, constant")
+    batch_size: Positive = Field(description="positives a step")
+    epochs: Positive = Field(description="at most this many passes over the training triples")
+    early_stopping: EarlyStopping = Field(description="when to validate, and when to stop")
+    max_minutes: PositiveFloat | None = Field(None, description="wall-clock limit; a run that meets it is unconverged")
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
+        if (self.loss in ("margin", "self_adversarial")) != (self.margin is not None):
+            raise ValueError("the key margin goes with loss: margin or self_adversarial, and only with them")
         if (self.loss == "self_adversarial") != (self.adversarial_temperature is not None):
             raise ValueError("the key adversarial_temperature goes with loss: self_adversarial, and only with it")
         return self
