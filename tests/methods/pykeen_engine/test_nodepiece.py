@@ -115,6 +115,18 @@ def test_a_seed_repeats_bit_by_bit_and_draws_the_tokens(nodepiece_job, inductive
     assert not torch.equal(first.tables.entity, other.tables.entity)
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"loss": "cross_entropy", "margin": None},
+        {"loss": "self_adversarial", "margin": 3.0, "adversarial_temperature": 1.0},
+    ],
+)
+def test_every_loss_trains(nodepiece_job, ilpc_like, changes):
+    curve = pykeen_engine.train(nodepiece_job(ilpc_like, epochs=12, **changes)).curve
+    assert curve[-1]["loss"] < curve[0]["loss"]
+
+
 def test_a_transductive_dataset_is_refused(nodepiece_job, transductive):
     with pytest.raises(UserError, match="choose an inductive dataset"):
         pykeen_engine.train(nodepiece_job(transductive))
