@@ -67,6 +67,36 @@ class Course:
         """False where the wall-clock limit ended training."""
         return self.ended_by != "time"
 
+    def note_validation(self, mrr: float, minimal_gain: float) -> bool:
+        """Count a validation of the present epoch; whether its weights are the best so far."""
+        self.validations_without_gain = 0 if mrr > self.best_mrr + minimal_gain else self.validations_without_gain + 1
+        if mrr <= self.best_mrr:
+            return False
+        # Even a gain too small to reset the patience gives better weights.
+        self.best_mrr, self.best_epoch = mrr, self.epoch
+        return True
+
+    def note_epoch(self, loss: float, mrr: float | None, out_of_time: bool, patience: int, epochs: int) -> None:
+        """Record the present epoch and decide whether training ends with it."""
+        self.curve.append({"epoch": self.epoch, "loss": loss, "validation_mrr": mrr})
+        self.timing.append({"epoch": self.epoch, "seconds": round(self.seconds, 3)})
+        if out_of_time:
+            self.ended_by = "time"
+        elif self.validations_without_gain >= patience:
+            self.ended_by = "patience"
+        elif self.epoch >= epochs:
+            self.ended_by = "epochs"
+
+    def log_end(self) -> None:
+        """Say how training ended."""
+        _LOG.info(
+            "ended by %s after %d epochs; best validation MRR %.4f in epoch %d",
+            self.ended_by,
+            self.epoch,
+            self.best_mrr,
+            self.best_epoch,
+        )
+
 
 def run_epochs(
     trainable: Trainable,
@@ -103,28 +133,17 @@ def run_epochs(
             mrr = None
             if course.epoch % stopping.every == 0 or course.epoch == schedule.epochs or out_of_time:
                 mrr = validate()
-                _note_validation(course, trainable, mrr, stopping)
-            course.curve.append({"epoch": course.epoch, "loss": loss, "validation_mrr": mrr})
+                if course.note_validation(mrr, stopping.minimal_gain):
+                    course.best_weights = {name: tensor.clone() for name, tensor in trainable.weights().items()}
             course.seconds = time.monotonic() - start
-            course.timing.append({"epoch": course.epoch, "seconds": round(course.seconds, 3)})
+            course.note_epoch(loss, mrr, out_of_time, stopping.patience, schedule.epochs)
             progress.advance(1, note=f"loss {loss:.4f}" + (f", validation MRR {mrr:.4f}" if mrr is not None else ""))
-            if out_of_time:
-                course.ended_by = "time"
-            elif course.validations_without_gain >= stopping.patience:
-                course.ended_by = "patience"
-            elif course.epoch >= schedule.epochs:
-                course.ended_by = "epochs"
-            elif mrr is not None and time.monotonic() - last_save >= SECONDS_BETWEEN_CHECKPOINTS:
+            due = mrr is not None and time.monotonic() - last_save >= SECONDS_BETWEEN_CHECKPOINTS
+            if due and not course.ended_by:
                 save_checkpoint(checkpoint, key, _state(trainable, course))
                 last_save = time.monotonic()
     remove_checkpoint(checkpoint)
-    _LOG.info(
-        "ended by %s after %d epochs; best validation MRR %.4f in epoch %d",
-        course.ended_by,
-        course.epoch,
-        course.best_mrr,
-        course.best_epoch,
-    )
+    course.log_end()
     return course
 
 
@@ -146,16 +165,6 @@ def _one_epoch(
     if not math.isfinite(loss):
         raise UserError(f"the loss of epoch {epoch} is not finite: training diverged; lower the learning rate")
     return loss, out_of_time
-
-
-def _note_validation(course: Course, trainable: Trainable, mrr: float, stopping: EarlyStopping) -> None:
-    if mrr > course.best_mrr + (stopping.minimal_gain if course.best_weights else 0.0):
-        course.validations_without_gain = 0
-    else:
-        course.validations_without_gain += 1
-    if mrr > course.best_mrr:  # even a gain too small to reset the patience gives better weights
-        course.best_mrr, course.best_epoch = mrr, course.epoch
-        course.best_weights = {name: tensor.clone() for name, tensor in trainable.weights().items()}
 
 
 _PLAIN_FIELDS = ("epoch", "best_mrr", "best_epoch", "validations_without_gain", "seconds", "curve", "timing")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import logging
 import math
 import time
 from collections.abc import Callable, Iterator
@@ -26,7 +25,6 @@ from kelbench.tasks.link_prediction import validation_ranker
 from kelbench.training.job import TrainedModel, TrainingJob
 from kelbench.training.loop import Course
 
-_LOG = logging.getLogger("kelbench.pykeen")
 _OPTIMIZERS = {"adagrad": torch.optim.Adagrad, "adam": torch.optim.Adam}
 
 AnySettings = PykeenSettings | NodePieceSettings
@@ -178,27 +176,14 @@ class _Selection(TrainingCallback):  # type: ignore[misc]
         mrr = None
         if course.epoch % settings.early_stopping.every == 0 or course.epoch == settings.epochs or out_of_time:
             mrr = self._validate()
-        course.curve.append({"epoch": course.epoch, "loss": loss, "validation_mrr": mrr})
         course.seconds = time.monotonic() - self._start
-        course.timing.append({"epoch": course.epoch, "seconds": round(course.seconds, 3)})
+        course.note_epoch(loss, mrr, out_of_time, settings.early_stopping.patience, settings.epochs)
         self._progress.advance(1, note=f"loss {loss:.4f}" + (f", validation MRR {mrr:.4f}" if mrr is not None else ""))
-        if out_of_time:
-            course.ended_by = "time"
-        elif course.validations_without_gain >= settings.early_stopping.patience:
-            course.ended_by = "patience"
-        elif course.epoch >= settings.epochs:
-            course.ended_by = "epochs"
 
     def _validate(self) -> float:
         tables = self._export()
         mrr = self._ranker.mrr(tables)
-        course = self.course
-        minimal_gain = self._settings.early_stopping.minimal_gain if self.best is not None else 0.0
-        course.validations_without_gain = (
-            0 if mrr > course.best_mrr + minimal_gain else course.validations_without_gain + 1
-        )
-        if mrr > course.best_mrr:  # even a gain too small to reset the patience gives better weights
-            course.best_mrr, course.best_epoch = mrr, course.epoch
+        if self.course.note_validation(mrr, self._settings.early_stopping.minimal_gain):
             self.best = tables
         return mrr
 
@@ -207,13 +192,7 @@ def _result(model: ERModel, selection: _Selection) -> TrainedModel:
     course = selection.course
     if selection.best is None:
         raise AssertionError("training ended without a validation")
-    _LOG.info(
-        "ended by %s after %d epochs; best validation MRR %.4f in epoch %d",
-        course.ended_by,
-        course.epoch,
-        course.best_mrr,
-        course.best_epoch,
-    )
+    course.log_end()
     facts = {
         "best_epoch": course.best_epoch,
         "best_validation_mrr": course.best_mrr,
