@@ -213,6 +213,36 @@ def test_runs_that_differ_little_from_the_best_are_marked(made_up):
     assert difference["ComplEx complex"] == "best"
 
 
+def test_a_method_no_better_than_a_control_is_named(made_up):
+    """The leaderboard is edited until a control has the MRR of one method."""
+    experiment = made_up.build(Path(), claims=CLAIMS)
+    build_leaderboard(experiment, BOARD)
+    board = json.loads(BOARD.read_text())
+    wanted = {
+        "split": "test",
+        "metric": "mrr",
+        "side": "both",
+        "ties": "realistic",
+        "unseen": "keep",
+        "breakdown": None,
+    }
+    rows = [row for row in board["rows"] if all(row[key] == value for key, value in wanted.items())]
+
+    def is_control(row):
+        return board["runs"][row["dataset"]][row["run"]]["kind"] == "control"
+
+    control = next(row for row in rows if is_control(row))
+    worst = min(
+        (row for row in rows if row["dataset"] == control["dataset"] and not is_control(row)),
+        key=lambda row: row["mean"],
+    )
+    for mean, expected in ((worst["mean"] - 1e-6, 0), (worst["mean"], 1)):
+        control["mean"] = mean
+        BOARD.write_text(json.dumps(board))
+        text = render_report(experiment, BOARD, OUT).read_text()
+        assert text.count(f"{worst['run']} ({worst['mean']:.3f}) is not above the control") == expected
+
+
 def test_sections_stand_in_order(made_up):
     text = rendered(made_up).read_text()
     headings = re.findall(r'<h2 id="([a-z-]+)">', text)

@@ -88,6 +88,22 @@ def has_published(board: Board, dataset: str, candidates: str) -> bool:
     return any(row["published"] for row in rows if row)
 
 
+def methods_below_controls(board: Board, dataset: str) -> list[str]:
+    """One sentence for each method run whose test MRR a control reaches or exceeds: it shows no skill beyond that."""
+    methods, controls = board.ordered(dataset)
+    sentences = []
+    for run in methods:
+        row = board.row(dataset, run)
+        above = [
+            f"{board.runs(dataset)[control]['method']} ({share(other['mean'])})"
+            for control in controls
+            if row and (other := board.row(dataset, control)) and other["mean"] >= row["mean"]
+        ]
+        if row and above:
+            sentences.append(f"{run} ({share(row['mean'])}) is not above the control {' and '.join(above)}.")
+    return sentences
+
+
 def convergence(record: dict[str, Any]) -> tuple[str, ...]:
     """A note for a run of which some seed met its time limit before early stopping ended it."""
     facts = record["facts"].values()

@@ -13,7 +13,7 @@ from kelbench.report.board import Board
 from kelbench.report.claims_section import claims_tables
 from kelbench.report.costs import read_costs
 from kelbench.report.exports import downloads, exports, settings_text
-from kelbench.report.headline import has_published, headline_tables
+from kelbench.report.headline import has_published, headline_tables, methods_below_controls
 from kelbench.report.page import render_page
 
 
@@ -66,6 +66,7 @@ def _dataset(board: Board, experiment: Experiment, name: str) -> dict[str, Any]:
         "spaces": spaces,
         "best": board.best(name),
         "headline": headline_tables(board, name),
+        "below_controls": methods_below_controls(board, name),
         "published": any(has_published(board, name, candidates) for candidates in board.protocols(name)),
         "sides": sections.sides_table(board, name),
         "unseen": sections.unseen_table(board, name),
