@@ -42,7 +42,8 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--repeats", type=int, default=3)
     options = parser.parse_args()
-    logging.getLogger("pykeen").setLevel(logging.ERROR)
+    for noisy in ("pykeen", "torch_max_mem"):
+        logging.getLogger(noisy).setLevel(logging.ERROR)
     set_threads(options.threads)
     dataset = prepared(options.dataset)
     versions = package_versions()
