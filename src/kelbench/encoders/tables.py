@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
@@ -102,8 +101,3 @@ class EmbeddingTables:
         if similarity not in SIMILARITIES:
             raise UserError(f"{path}: unknown similarity {similarity!r}")
         return cls(function, similarity, entity, relation, reciprocal)
-
-
-def as_ids(values: np.ndarray) -> Tensor:
-    """Entity or relation ids as an int64 tensor."""
-    return torch.from_numpy(np.ascontiguousarray(values, dtype=np.int64))
