@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from kelbench.encoders.tables import EmbeddingTables
-from kelbench.scoring import SCORE_FUNCTIONS, similarity_matrix, similarity_of_pairs
+from kelbench.scoring import SCORE_FUNCTIONS, similarity_matrix, similarity_of_drawn, similarity_of_pairs
 
 WIDTH = 6
 CASES = [
@@ -128,20 +128,26 @@ def test_cosine_ignores_length():
     np.testing.assert_allclose(similarity_of_pairs("cosine", queries, candidates), [1.0, -0.6], atol=1e-6)
 
 
-def test_the_compiled_gradient_equals_that_of_torch():
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+@pytest.mark.parametrize("similarity", ["dot", "l1", "l2", "complex_modulus", "cosine"])
+def test_compiled_scores_and_gradients_equal_those_of_torch(similarity, dtype):
     generator = torch.Generator().manual_seed(2)
-    queries = torch.randn(7, 10, generator=generator, dtype=torch.float64, requires_grad=True)
-    candidates = torch.randn(5, 10, generator=generator, dtype=torch.float64, requires_grad=True)
-    upstream = torch.randn(7, 5, generator=generator, dtype=torch.float64)
-    compiled = similarity_matrix("complex_modulus", queries, candidates)
-    plain = similarity_of_pairs("complex_modulus", queries[:, None], candidates[None])
-    torch.testing.assert_close(compiled, plain)
-    for found, expected in zip(
-        torch.autograd.grad((compiled * upstream).sum(), (queries, candidates)),
-        torch.autograd.grad((plain * upstream).sum(), (queries, candidates)),
-        strict=True,
+    queries = torch.randn(7, 10, generator=generator, dtype=dtype, requires_grad=True)
+    candidates = torch.randn(90, 10, generator=generator, dtype=dtype, requires_grad=True)
+    ids = torch.randint(85, (7, 12), generator=generator)
+    plain = similarity_of_pairs(similarity, queries[:, None], candidates[None])
+    for compiled, expected in (
+        (similarity_matrix(similarity, queries, candidates), plain),
+        (similarity_of_drawn(similarity, queries, candidates, ids), plain.gather(1, ids)),
     ):
-        torch.testing.assert_close(found, expected)
+        torch.testing.assert_close(compiled, expected)
+        upstream = torch.randn(compiled.shape, generator=generator, dtype=dtype)
+        for found, wanted in zip(
+            torch.autograd.grad((compiled * upstream).sum(), (queries, candidates), retain_graph=True),
+            torch.autograd.grad((expected * upstream).sum(), (queries, candidates), retain_graph=True),
+            strict=True,
+        ):
+            torch.testing.assert_close(found, wanted)
 
 
 @pytest.mark.parametrize(("name", "similarity"), [("transe", "l2"), ("rotate", "complex_modulus")])
@@ -150,6 +156,7 @@ def test_gradient_at_distance_zero_is_finite(name, similarity):
     for score in (
         similarity_of_pairs(similarity, queries, torch.zeros(2, 4)),
         similarity_matrix(similarity, queries, torch.zeros(2, 4)),
+        similarity_of_drawn(similarity, queries, torch.zeros(2, 4), torch.tensor([[0, 1], [1, 1]])),
     ):
         (gradient,) = torch.autograd.grad(score.sum(), queries)
         assert torch.isfinite(gradient).all()

@@ -17,7 +17,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from kelbench.distance_kernels import ModulusDistances
+from kelbench.kernels.autograd import DrawnScores, TableScores
 
 Similarity = Literal["dot", "l1", "l2", "complex_modulus", "cosine"]
 SIMILARITIES: tuple[Similarity, ...] = ("dot", "l1", "l2", "complex_modulus", "cosine")
@@ -160,15 +160,40 @@ def similarity_of_pairs(similarity: Similarity, queries: Tensor, candidates: Ten
 
 def similarity_matrix(similarity: Similarity, queries: Tensor, candidates: Tensor) -> Tensor:
     """Scores of every query `(q, width)` with every candidate `(n, width)`: `(q, n)`, differentiable."""
+    if similarity == "dot":
+        return queries @ candidates.T
+    if similarity == "cosine":
+        return torch.nn.functional.normalize(queries, dim=-1) @ torch.nn.functional.normalize(candidates, dim=-1).T
+    if queries.is_cpu:
+        scores: Tensor = TableScores.apply(similarity, queries, candidates)
+        return scores
     match similarity:
-        case "dot":
-            return queries @ candidates.T
-        case "cosine":
-            return torch.nn.functional.normalize(queries, dim=-1) @ torch.nn.functional.normalize(candidates, dim=-1).T
         case "l1":
             return -torch.cdist(queries, candidates, p=1.0)
         case "l2":
             # The expansion by a matrix product cancels for near vectors; the direct form does not.
             return -torch.cdist(queries, candidates, p=2.0, compute_mode="donot_use_mm_for_euclid_dist")
         case "complex_modulus":
-            return ModulusDistances.apply(queries, candidates)
+            return similarity_of_pairs(similarity, queries[:, None], candidates[None])
+
+
+def similarity_of_drawn(similarity: Similarity, queries: Tensor, candidates: Tensor, ids: Tensor) -> Tensor:
+    """Scores of each query `(q, width)` with `candidates[ids]` of its own, differentiable.
+
+    Args:
+        similarity: what compares them.
+        queries: `(q, width)`.
+        candidates: `(n, width)`.
+        ids: int64 `(q, k)`.
+
+    Returns:
+        `(q, k)`.
+    """
+    if not queries.is_cpu:
+        return similarity_of_pairs(similarity, queries[:, None], candidates[ids])
+    if similarity == "cosine":
+        similarity = "dot"
+        queries = torch.nn.functional.normalize(queries, dim=-1)
+        candidates = torch.nn.functional.normalize(candidates, dim=-1)
+    scores: Tensor = DrawnScores.apply(similarity, queries, candidates, ids)
+    return scores

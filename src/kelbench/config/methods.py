@@ -59,12 +59,17 @@ class KnowledgeEmbeddingSettings(Settings):
     margin: PositiveFloat | None = Field(None, description="for margin and self_adversarial (gamma there)")
     adversarial_temperature: NonNegativeFloat | None = Field(None, description="for self_adversarial: alpha")
     regularizer: Regularizer | None = Field(None, description="penalty on the vectors of a batch")
-    optimizer: Literal["adagrad", "adam"] = Field(
-        description="either updates the rows that a batch used, and no others"
+    optimizer: Literal["adagrad", "row_adagrad", "adam"] = Field(
+        description="updates the rows that a batch used, and no others; row_adagrad keeps one sum a row, not a number"
     )
     learning_rate: PositiveFloat = Field(description="step size, constant")
-    batch_size: Positive = Field(description="positives a step")
+    batch_size: Positive = Field(
+        description="positives a step; with 1vsall, answers of whole queries of one side, about as many"
+    )
     epochs: Positive = Field(description="at most this many passes over the training triples")
+    precision: Literal["float32", "bfloat16"] = Field(
+        "float32", description="of the factors of matrix products in 1vsall training; tables and sums stay float32"
+    )
     initial_scale: PositiveFloat = Field(description="standard deviation of the normal draw that starts the vectors")
     early_stopping: EarlyStopping = Field(description="when to validate, and when to stop")
     max_minutes: PositiveFloat | None = Field(

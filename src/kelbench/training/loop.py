@@ -5,20 +5,18 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from kelbench.base.errors import UserError
 from kelbench.base.progress import Progress
 from kelbench.config.methods import EarlyStopping
 from kelbench.training.checkpoints import load_checkpoint, remove_checkpoint, save_checkpoint
-from kelbench.training.randomness import generator
 
 _LOG = logging.getLogger("kelbench.training")
 SECONDS_BETWEEN_CHECKPOINTS = 60.0
@@ -27,8 +25,11 @@ SECONDS_BETWEEN_CHECKPOINTS = 60.0
 class Trainable(Protocol):
     """What the loop trains."""
 
-    def step(self, batch: Tensor, epoch: int, step: int) -> Tensor:
-        """Learn from triples int64 `(batch, 3)` and return their loss, a scalar without gradient."""
+    def batches(self, triples: np.ndarray, epoch: int) -> Iterator[Any]:
+        """The batches of one epoch, a function of the epoch alone; `len` of one is its weight in the epoch's loss."""
+
+    def step(self, batch: Any, epoch: int, step: int) -> Tensor:
+        """Learn from a batch and return its loss, a scalar without gradient."""
 
     def weights(self) -> dict[str, Tensor]:
         """The tensors that make the model; changed in place by `step`."""
@@ -41,8 +42,6 @@ class Trainable(Protocol):
 class Schedule:
     """How long to train: see KnowledgeEmbeddingSettings for each key."""
 
-    seed: int
-    batch_size: int
     epochs: int
     early_stopping: EarlyStopping
     max_minutes: float | None
@@ -120,7 +119,7 @@ def run_epochs(
         UserError: the loss is not finite.
     """
     course = _resume(trainable, checkpoint, key)
-    positives = torch.from_numpy(np.ascontiguousarray(triples, dtype=np.int64))
+    triples = np.ascontiguousarray(triples)  # in memory, where the file would be read at random
     start = time.monotonic() - course.seconds
     last_save = time.monotonic()
     stopping = schedule.early_stopping
@@ -128,7 +127,7 @@ def run_epochs(
         progress.advance(course.epoch)
         while not course.ended_by:
             deadline = math.inf if schedule.max_minutes is None else start + 60 * schedule.max_minutes
-            loss, out_of_time = _one_epoch(trainable, positives, schedule, course.epoch + 1, deadline)
+            loss, out_of_time = _one_epoch(trainable, triples, course.epoch + 1, deadline)
             course.epoch += 1
             mrr = None
             if course.epoch % stopping.every == 0 or course.epoch == schedule.epochs or out_of_time:
@@ -147,24 +146,22 @@ def run_epochs(
     return course
 
 
-def _one_epoch(
-    trainable: Trainable, positives: Tensor, schedule: Schedule, epoch: int, deadline: float
-) -> tuple[float, bool]:
-    """Mean loss of the triples seen, and whether the deadline cut the epoch short."""
-    order = torch.randperm(len(positives), generator=generator(schedule.seed, "order", epoch))
-    total, seen = torch.zeros((), dtype=torch.float64), 0
+def _one_epoch(trainable: Trainable, triples: np.ndarray, epoch: int, deadline: float) -> tuple[float, bool]:
+    """Mean loss of the batches seen, and whether the deadline cut the epoch short."""
+    total: Tensor | None = None
+    seen = 0
     out_of_time = False
-    for step, begin in enumerate(range(0, len(order), schedule.batch_size)):
-        batch = positives[order[begin : begin + schedule.batch_size]]
-        total += trainable.step(batch, epoch, step).double() * len(batch)
+    for step, batch in enumerate(trainable.batches(triples, epoch)):
+        loss = trainable.step(batch, epoch, step).double() * len(batch)
+        total = loss if total is None else total + loss  # read once an epoch: a step waits for no device
         seen += len(batch)
         out_of_time = time.monotonic() > deadline
         if out_of_time:
             break
-    loss = float(total) / seen
-    if not math.isfinite(loss):
+    mean = float(total) / seen if total is not None else 0.0
+    if not math.isfinite(mean):
         raise UserError(f"the loss of epoch {epoch} is not finite: training diverged; lower the learning rate")
-    return loss, out_of_time
+    return mean, out_of_time
 
 
 _PLAIN_FIELDS = ("epoch", "best_mrr", "best_epoch", "validations_without_gain", "seconds", "curve", "timing")

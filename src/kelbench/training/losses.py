@@ -7,16 +7,6 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
 
-def cross_entropy_over_all(scores: Tensor, answers: Tensor) -> Tensor:
-    """Mean over the batch of -log softmax of the answer among all entities (Lacroix et al. 2018, Eq. 4).
-
-    Args:
-        scores: `(batch, entities)`.
-        answers: int64 `(batch,)`.
-    """
-    return F.cross_entropy(scores, answers)
-
-
 def cross_entropy_loss(positive: Tensor, negative: Tensor) -> Tensor:
     """Mean over the batch of -log softmax of the positive among it and its negatives (Ruffinelli et al. 2020, "kl").
 

@@ -1,11 +1,14 @@
-"""Optimizers that touch only the rows that a batch used."""
+"""Optimizers that touch only the rows that a batch used: compiled loops on the CPU, torch elsewhere."""
 
 from __future__ import annotations
 
 from typing import Literal
 
+import numpy as np
 import torch
 from torch import Tensor
+
+from kelbench.kernels.rows import adagrad_rows, adam_rows, row_adagrad_rows
 
 
 class RowAdagrad:
@@ -21,9 +24,42 @@ class RowAdagrad:
 
     def step(self, rows: Tensor, gradient: Tensor) -> None:
         """Update `table[rows]`; `rows` int64 `(k,)` names none twice, `gradient` is `(k, width)`."""
-        total = self.state["sum_of_squares"][rows].addcmul_(gradient, gradient)
-        self.state["sum_of_squares"][rows] = total
+        if self.table.is_cpu:
+            arrays = _arrays(self.table, self.state["sum_of_squares"], rows, gradient)
+            adagrad_rows(*arrays, self.learning_rate, self.epsilon)
+        else:
+            self._step_in_torch(rows, gradient)
+
+    def _step_in_torch(self, rows: Tensor, gradient: Tensor) -> None:
+        sums = self.state["sum_of_squares"]
+        total = sums[rows].addcmul_(gradient, gradient)
+        sums[rows] = total
         self.table[rows] -= self.learning_rate * gradient / (total.sqrt_() + self.epsilon)
+
+
+class RowAdagradOfMeans:
+    """Adagrad with one number a row, the sum of its mean squared gradients (Lerer et al. 2019, Section 3.1).
+
+    Its state is a column instead of a second table.
+    """
+
+    def __init__(self, table: Tensor, learning_rate: float, epsilon: float = 1e-10) -> None:
+        self.table, self.learning_rate, self.epsilon = table, learning_rate, epsilon
+        self.state = {"sum_of_mean_squares": torch.zeros(len(table), dtype=table.dtype, device=table.device)}
+
+    def step(self, rows: Tensor, gradient: Tensor) -> None:
+        """Update `table[rows]`; `rows` int64 `(k,)` names none twice, `gradient` is `(k, width)`."""
+        if self.table.is_cpu:
+            arrays = _arrays(self.table, self.state["sum_of_mean_squares"], rows, gradient)
+            row_adagrad_rows(*arrays, self.learning_rate, self.epsilon)
+        else:
+            self._step_in_torch(rows, gradient)
+
+    def _step_in_torch(self, rows: Tensor, gradient: Tensor) -> None:
+        sums = self.state["sum_of_mean_squares"]
+        total = sums[rows] + gradient.square().mean(dim=1)
+        sums[rows] = total
+        self.table[rows] -= self.learning_rate * gradient / (total.sqrt_() + self.epsilon)[:, None]
 
 
 class RowAdam:
@@ -35,25 +71,37 @@ class RowAdam:
         self.state = {
             "first_moment": torch.zeros_like(table),
             "second_moment": torch.zeros_like(table),
-            "steps": torch.zeros((), dtype=torch.int64),
+            "steps": torch.zeros((), dtype=torch.int64),  # on the CPU, where reading it waits for nothing
         }
 
     def step(self, rows: Tensor, gradient: Tensor) -> None:
         """Update `table[rows]`; `rows` int64 `(k,)` names none twice, `gradient` is `(k, width)`."""
         self.state["steps"] += 1
         steps = int(self.state["steps"])
-        first = self.state["first_moment"][rows].lerp_(gradient, 1 - self.beta_1)
-        second = self.state["second_moment"][rows].mul_(self.beta_2).addcmul_(gradient, gradient, value=1 - self.beta_2)
-        self.state["first_moment"][rows] = first
-        self.state["second_moment"][rows] = second
-        step_size = self.learning_rate / (1 - self.beta_1**steps)
-        scale = (second / (1 - self.beta_2**steps)).sqrt_().add_(self.epsilon)
-        self.table[rows] -= step_size * first / scale
+        step_size, correction = self.learning_rate / (1 - self.beta_1**steps), 1 - self.beta_2**steps
+        if self.table.is_cpu:
+            arrays = _arrays(self.table, self.state["first_moment"], self.state["second_moment"], rows, gradient)
+            adam_rows(*arrays, step_size, correction, (self.beta_1, self.beta_2), self.epsilon)
+        else:
+            self._step_in_torch(rows, gradient, step_size, correction)
+
+    def _step_in_torch(self, rows: Tensor, gradient: Tensor, step_size: float, correction: float) -> None:
+        first, second = self.state["first_moment"], self.state["second_moment"]
+        m = first[rows].lerp_(gradient, 1 - self.beta_1)
+        v = second[rows].mul_(self.beta_2).addcmul_(gradient, gradient, value=1 - self.beta_2)
+        first[rows], second[rows] = m, v
+        self.table[rows] -= step_size * m / (v / correction).sqrt_().add_(self.epsilon)
 
 
-RowOptimizer = RowAdagrad | RowAdam
+RowOptimizer = RowAdagrad | RowAdagradOfMeans | RowAdam
+_KINDS: dict[str, type[RowOptimizer]] = {"adagrad": RowAdagrad, "row_adagrad": RowAdagradOfMeans, "adam": RowAdam}
 
 
-def row_optimizer(kind: Literal["adagrad", "adam"], table: Tensor, learning_rate: float) -> RowOptimizer:
+def row_optimizer(kind: Literal["adagrad", "row_adagrad", "adam"], table: Tensor, learning_rate: float) -> RowOptimizer:
     """The optimizer of that name for a table, which it changes in place."""
-    return RowAdagrad(table, learning_rate) if kind == "adagrad" else RowAdam(table, learning_rate)
+    return _KINDS[kind](table, learning_rate)
+
+
+def _arrays(*tensors: Tensor) -> list[np.ndarray]:
+    """The tensors' own memory, where they are contiguous as tables are; a gradient may be copied."""
+    return [tensor.detach().contiguous().numpy() for tensor in tensors]

@@ -1,0 +1,1 @@
+"""Compiled loops (numba): no I/O, no state, no knowledge of methods."""
