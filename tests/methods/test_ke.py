@@ -223,7 +223,30 @@ def test_a_resumed_run_ends_with_the_same_bits(small_graph, monkeypatch, optimiz
     assert min(seen) == 7
     assert digest(resumed) == digest(undisturbed)
     assert resumed.curve == undisturbed.curve
-    assert not checkpoint.exists()
+    assert [path.name for path in checkpoint.parent.iterdir() if path.suffix in (".pt", ".sha256")] == []
+
+
+def test_a_resumed_run_needs_the_best_weights(small_graph, monkeypatch):
+    options = settings("complex", epochs=10)
+    undisturbed = ke.train(job(small_graph, "complex", options))
+    monkeypatch.setattr(loop, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
+    original, seen = ke.KnowledgeEmbedding.step, []
+
+    def step(self, batch, epoch, number):
+        seen.append(epoch)
+        if epoch == 9 and len(seen) > 1 and seen[0] == 1:
+            raise KeyboardInterrupt
+        return original(self, batch, epoch, number)
+
+    monkeypatch.setattr(ke.KnowledgeEmbedding, "step", step)
+    with pytest.raises(KeyboardInterrupt):
+        ke.train(job(small_graph, "complex", options))
+    (best,) = (small_graph.parent / "work").glob("best-*.pt")
+    best.write_bytes(best.read_bytes()[:-7])
+    seen.clear()
+    seen.append(0)
+    assert digest(ke.train(job(small_graph, "complex", options))) == digest(undisturbed)
+    assert 1 in seen
 
 
 def test_a_damaged_or_foreign_checkpoint_is_not_used(small_graph, monkeypatch):

@@ -16,7 +16,7 @@ from torch import Tensor
 from kelbench.base.errors import UserError
 from kelbench.base.progress import Progress
 from kelbench.config.methods import EarlyStopping
-from kelbench.training.checkpoints import load_checkpoint, remove_checkpoint, save_checkpoint
+from kelbench.training.checkpoints import BestWeights, load_checkpoint, remove_checkpoint, save_checkpoint
 
 _LOG = logging.getLogger("kelbench.training")
 SECONDS_BETWEEN_CHECKPOINTS = 60.0
@@ -49,7 +49,7 @@ class Schedule:
 
 @dataclass
 class Course:
-    """What happened so far, and the best weights."""
+    """What happened so far."""
 
     epoch: int = 0
     best_mrr: float = -math.inf
@@ -59,7 +59,6 @@ class Course:
     ended_by: str = ""
     curve: list[dict[str, Any]] = field(default_factory=list)
     timing: list[dict[str, Any]] = field(default_factory=list)
-    best_weights: dict[str, Tensor] = field(default_factory=dict)
 
     @property
     def converged(self) -> bool:
@@ -108,17 +107,19 @@ def run_epochs(
     """Train until patience, epochs or time run out; resume from `checkpoint` where it is one of this job.
 
     Args:
-        trainable: holds the weights, which are those of the last epoch afterwards; the best are in the result.
+        trainable: holds the weights, which are those of the best validation afterwards.
         triples: int `(n, 3)`.
         schedule: when to stop.
         validate: validation MRR of the present weights.
-        checkpoint: where to keep state between validations; removed at the end.
+        checkpoint: where to keep state between validations, and beside it the best weights; removed at the end.
         key: identifies the job; a checkpoint with another key is not used.
 
     Raises:
         UserError: the loss is not finite.
     """
-    course = _resume(trainable, checkpoint, key)
+    best = BestWeights(checkpoint.parent, key)
+    course = _resume(trainable, checkpoint, key, best)
+    best_at_save = course.best_epoch
     triples = np.ascontiguousarray(triples)  # in memory, where the file would be read at random
     start = time.monotonic() - course.seconds
     last_save = time.monotonic()
@@ -133,15 +134,20 @@ def run_epochs(
             if course.epoch % stopping.every == 0 or course.epoch == schedule.epochs or out_of_time:
                 mrr = validate()
                 if course.note_validation(mrr, stopping.minimal_gain):
-                    course.best_weights = {name: tensor.clone() for name, tensor in trainable.weights().items()}
+                    best.keep(course.epoch, trainable.weights())
+                    best.forget_all_but(course.epoch, best_at_save)  # a resumed run starts from what was saved
             course.seconds = time.monotonic() - start
             course.note_epoch(loss, mrr, out_of_time, stopping.patience, schedule.epochs)
             progress.advance(1, note=f"loss {loss:.4f}" + (f", validation MRR {mrr:.4f}" if mrr is not None else ""))
             due = mrr is not None and time.monotonic() - last_save >= SECONDS_BETWEEN_CHECKPOINTS
             if due and not course.ended_by:
                 save_checkpoint(checkpoint, key, _state(trainable, course))
-                last_save = time.monotonic()
+                best_at_save, last_save = course.best_epoch, time.monotonic()
+                best.forget_all_but(course.best_epoch)
+    if course.best_epoch != course.epoch and not best.restore(course.best_epoch, trainable.weights()):
+        raise UserError(f"{checkpoint.parent}: the best weights were removed while training ran; train again")
     remove_checkpoint(checkpoint)
+    best.forget_all_but()
     course.log_end()
     return course
 
@@ -171,17 +177,20 @@ def _state(trainable: Trainable, course: Course) -> dict[str, Any]:
     return {
         "weights": trainable.weights(),
         "optimizer": trainable.optimizer_state(),
-        "best_weights": course.best_weights,
         **{name: getattr(course, name) for name in _PLAIN_FIELDS},
     }
 
 
-def _resume(trainable: Trainable, checkpoint: Path, key: str) -> Course:
+def _resume(trainable: Trainable, checkpoint: Path, key: str, best: BestWeights) -> Course:
     state = load_checkpoint(checkpoint, key)
     if state is None:
+        best.forget_all_but()
+        return Course()
+    if not best.has(state["best_epoch"]):
+        _LOG.info("%s: the best weights that it speaks of are missing; training starts anew", checkpoint)
         return Course()
     for stored, live in ((state["weights"], trainable.weights()), (state["optimizer"], trainable.optimizer_state())):
         for name, tensor in live.items():
             tensor.copy_(stored[name])
     _LOG.info("resuming after epoch %d", state["epoch"])
-    return Course(best_weights=state["best_weights"], **{name: state[name] for name in _PLAIN_FIELDS})
+    return Course(**{name: state[name] for name in _PLAIN_FIELDS})

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import torch
 
 from kelbench.base.code_digest import code_digest
@@ -35,7 +33,6 @@ def train(job: TrainingJob) -> TrainedModel:
         checkpoint=job.folder / "checkpoint.pt",
         key=_job_key(job),
     )
-    best = replace(tables, entity=course.best_weights["entity"], relation=course.best_weights["relation"])
     facts = {
         "best_epoch": course.best_epoch,
         "best_validation_mrr": course.best_mrr,
@@ -43,9 +40,9 @@ def train(job: TrainingJob) -> TrainedModel:
         "converged": course.converged,
         "ended_by": course.ended_by,
         "epochs": course.epoch,
-        "parameters": best.entity.numel() + best.relation.numel(),
+        "parameters": tables.entity.numel() + tables.relation.numel(),
     }
-    return TrainedModel(best, course.curve, course.timing, facts)
+    return TrainedModel(tables, course.curve, course.timing, facts)
 
 
 def _job_key(job: TrainingJob) -> str:
