@@ -1,7 +1,9 @@
 # make demo   the environment, then the workflow on the datasets that come with it; the last line says where the report is
 # make test   the environment, then every test
 # make lint   style, types, the workflow's own checks
-# make bench  speed and memory, beside other programs
+# make bench  speed and memory, beside PyKEEN: bench-ranking, -training, -size, -scaling; up to three hours
+#             bench-quality (up to 100 minutes) and bench-convergence (up to 30) have targets of their own;
+#             bench-document writes docs/performance.md from what was measured
 # make lock   requirements.lock and environment.yml anew, from pyproject.toml (needs uv)
 #
 # Variables: PYTHON=python3.12, CORES=4, KELBENCH_TORCH=cpu|cuda|skip (see workflow/setup_environment.py),
@@ -12,6 +14,9 @@ CORES ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu 2>/dev/null || echo 1)
 BIN := .venv/bin
 
 .PHONY: demo test lint bench lock environment
+.PHONY: bench-ranking bench-training bench-size bench-scaling bench-quality bench-convergence bench-document
+# Benchmarks never run beside each other, not with -j either.
+.NOTPARALLEL:
 
 environment:
 	@$(PYTHON) workflow/setup_environment.py
@@ -30,8 +35,13 @@ lint: environment
 	$(BIN)/mypy
 	$(BIN)/python -m snakemake --lint
 
-bench: environment
-	@$(BIN)/python benchmarks/run.py
+bench: bench-ranking bench-training bench-size bench-scaling
+
+bench-ranking bench-training bench-size bench-scaling bench-quality bench-convergence: environment
+	@$(BIN)/python benchmarks/$(@:bench-%=%).py
+
+bench-document: environment
+	@$(BIN)/python benchmarks/write_performance.py
 
 lock: environment
 	@$(BIN)/python workflow/write_lock.py

@@ -89,11 +89,12 @@ def as_markdown(board: Board) -> str:
     lines = [f"# {_markdown(board.content['title'])}", ""]
     for dataset in board.datasets:
         for table in headline_tables(board, dataset):
-            lines += [f"## {_markdown(table.caption)}", "", *_markdown_table(table), ""]
+            lines += [f"## {_markdown(table.caption)}", "", *markdown_table(table), ""]
     return "\n".join(lines)
 
 
-def _markdown_table(table: Table) -> list[str]:
+def markdown_table(table: Table) -> list[str]:
+    """Lines of a Markdown table, its caption left out."""
     lines = [
         "| " + " | ".join(_markdown(column.label) for column in table.columns) + " |",
         "|" + "|".join("---:" if column.numeric else "---" for column in table.columns) + "|",

@@ -15,13 +15,15 @@ from kelbench.report.costs import read_costs
 from kelbench.report.exports import downloads, exports, settings_text
 from kelbench.report.headline import has_published, headline_tables, methods_below_controls
 from kelbench.report.page import render_page
+from kelbench.report.performance import read_performance
 
 
 def render_report(experiment: Experiment, leaderboard: Path, out: Path) -> Path:
     """Write `index.html` and `leaderboard.csv`, `.md`, `.tex`, `.json` into `out`.
 
-    Equal inputs give equal bytes. The section of provenance and cost is the only one that shows times and machines; it
-    is the last and stands between two comments, so that the rest can be compared between machines.
+    Equal inputs give equal bytes; results/reference/benchmarks.json, where it exists, is one of them. The section of
+    provenance and cost is the only one that shows times and machines of this experiment; it is the last and stands
+    between two comments, so that the rest can be compared between machines.
 
     Args:
         experiment: where curves, times and provenance stand.
@@ -47,6 +49,7 @@ def render_report(experiment: Experiment, leaderboard: Path, out: Path) -> Path:
         "num_seeds": len(experiment.settings.seeds),
         "downloads": downloads(files),
         "runs": _settings(board),
+        "performance": read_performance(),
         "costs": read_costs(experiment),
         "plot": curves,
     }
