@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from kelbench.base.errors import UserError
-from kelbench.ranking.exact import distinct_rows, rank_side
+from kelbench.ranking.exact import rank_side
 from kelbench.ranking.known_answers import KnownAnswers
 from kelbench.ranking.metrics import Ranks, summarize
 
@@ -16,8 +16,8 @@ class Vectors:
     def __init__(self, similarity, tail, head, candidates):
         self.similarity, self._tables, self._candidates = similarity, {"tail": tail, "head": head}, candidates
 
-    def queries(self, side, entities, relations):
-        return self._tables[side][entities, relations]
+    def queries(self, side, entities, relations, dtype=None):
+        return self._tables[side][entities, relations].to(dtype)
 
     def candidates(self, entities):
         return self._candidates[entities]
@@ -196,10 +196,3 @@ def test_known_answers_equal_python_sets():
         keys = np.array([e * 4 + r for e in range(30) for r in range(4)])
         for key, start, stop in zip(keys.tolist(), *index.spans(keys), strict=True):
             assert index.answers[start:stop].tolist() == sorted(sets.get((key // 4, key % 4), set()))
-
-
-def test_distinct_rows_finds_equal_rows():
-    rows = np.array([[1.0, 2.0], [0.0, 1.0], [1.0, 2.0], [-0.0, 1.0], [2.0, 1.0]], dtype=np.float32)
-    first, kind = distinct_rows(rows)
-    assert first.tolist() == [0, 1, 4]
-    assert kind.tolist() == [0, 1, 0, 1, 2]

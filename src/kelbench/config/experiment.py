@@ -25,6 +25,7 @@ METHODS_FOLDER = Path("config/methods")
 
 Engine = Literal["native", "pykeen"]
 Preset = Literal["paper", "code", "ours"]
+Device = Literal["cpu", "cuda"]
 
 
 class Paper(Settings):
@@ -77,6 +78,10 @@ class ExperimentSettings(Settings):
     experiment: str = Field(description="names the folders results/EXPERIMENT and reports/EXPERIMENT")
     title: str = Field(description="the heading of its report")
     threads: int = Field(1, gt=0, description="threads of a training or ranking job; part of what makes bits repeat")
+    device: Device = Field(
+        "cpu",
+        description="where kelbench trains knowledge embeddings and ranks every model; bits repeat on a CPU",
+    )
     memory_mib: int = Field(4000, gt=0, description="memory that a training or ranking job may be given")
     minutes: int = Field(60, gt=0, description="run time that a cluster may be asked for, a job")
     seeds: list[int] = Field(min_length=1, description="one model a seed; every seed is reported")
@@ -119,6 +124,7 @@ class Run:
     preset: Preset
     seeds: tuple[int, ...]
     threads: int
+    device: Device
     settings: MethodSettings
 
     def resolved(self) -> dict[str, Any]:
@@ -128,6 +134,7 @@ class Run:
             "method": self.method,
             "engine": self.engine,
             "threads": self.threads,
+            "device": self.device,
             "settings": self.settings.model_dump(mode="json"),
         }
 
@@ -248,6 +255,7 @@ class Experiment:
                 preset=entry.preset,
                 seeds=tuple(self.settings.seeds),
                 threads=self.settings.threads,
+                device=self.settings.device,
                 settings=settings,
             )
 

@@ -126,8 +126,8 @@ class PreparedDataset:
         return np.sort(np.concatenate([np.arange(*self.spaces[space]) for space in protocol.spaces]))
 
     def known(self, protocol: Protocol) -> np.ndarray:
-        """The filter set: int32 `(n, 3)`, each triple once."""
-        return np.unique(np.concatenate([self.array(file) for file in protocol.filter]), axis=0)
+        """The filter set: int32 `(n, 3)`; a triple of two files stands twice."""
+        return np.concatenate([self.array(file) for file in protocol.filter])
 
     def seen_in_training(self) -> np.ndarray:
         """Mask over entity ids, bool `(num_entities,)`: in a training triple, or in an inference graph's support."""

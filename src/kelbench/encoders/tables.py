@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
@@ -46,24 +47,32 @@ class EmbeddingTables:
         """Relations, inverses not counted."""
         return self.relation.shape[0] // (2 if self.reciprocal else 1)
 
-    def queries(self, side: Side, entities: Tensor, relations: Tensor) -> Tensor:
-        """Query vectors `(n, width)` that ask for the `side` of triples whose other end is `entities`."""
-        rows = self.entity[entities]
-        if side == "tail":
-            return self.score_function.tail_query(rows, self.relation[relations])
-        if self.reciprocal:
-            return self.score_function.tail_query(rows, self.relation[relations + self.num_relations])
-        return self.score_function.head_query(self.relation[relations], rows)
+    def queries(self, side: Side, entities: Tensor, relations: Tensor, dtype: torch.dtype | None = None) -> Tensor:
+        """Query vectors `(n, width)` that ask for the `side` of triples whose other end is `entities`.
+
+        Args:
+            side: which end is asked for.
+            entities: ids `(n,)` of the given ends.
+            relations: ids `(n,)`, below `num_relations`.
+            dtype: what to compute in; that of the tables unless given.
+        """
+        rows = self.entity[entities].to(dtype)
+        inverse = side == "head" and self.reciprocal
+        relation_rows = self.relation[relations + self.num_relations if inverse else relations].to(dtype)
+        if side == "tail" or inverse:
+            return self.score_function.tail_query(rows, relation_rows)
+        return self.score_function.head_query(relation_rows, rows)
 
     def candidates(self, entities: Tensor) -> Tensor:
-        """Candidate rows `(n, width)` of the given entities."""
+        """Candidate rows `(n, width)` of the given entities; consecutive ids are not copied where the row is theirs."""
+        first, last = int(entities[0]) if len(entities) else 0, int(entities[-1]) if len(entities) else -1
+        if last - first == len(entities) - 1 and bool((entities[1:] - entities[:-1] == 1).all()):
+            return self.score_function.candidate(self.entity[first : last + 1])
         return self.score_function.candidate(self.entity[entities])
 
-    def double(self) -> EmbeddingTables:
-        """The same tables in float64."""
-        return EmbeddingTables(
-            self.score_function, self.similarity, self.entity.double(), self.relation.double(), self.reciprocal
-        )
+    def to(self, device: str) -> EmbeddingTables:
+        """The same tables on a device."""
+        return replace(self, entity=self.entity.to(device), relation=self.relation.to(device))
 
     def save(self, path: Path) -> None:
         """Write the tables and what they mean as one safetensors file; equal tables give equal bytes."""

@@ -11,7 +11,7 @@ from kelbench.base.errors import UserError, nearest
 from kelbench.config.experiment import Run
 from kelbench.data.prepared import PreparedDataset
 from kelbench.encoders.tables import EmbeddingTables, Side
-from kelbench.ranking.scores import score_block
+from kelbench.scoring import similarity_matrix
 
 
 def predict_table(
@@ -40,7 +40,8 @@ def predict_table(
     asked = relation_id(relation, dataset)
     with torch.no_grad():
         queries = tables.queries(side, torch.tensor([given]), torch.tensor([asked]))
-        scores = score_block(tables.similarity, queries, tables.candidates(torch.from_numpy(candidates)))[0]
+        rows = tables.candidates(torch.from_numpy(candidates))
+        scores = similarity_matrix(tables.similarity, queries, rows)[0].numpy()
     known = known_answers(dataset, side, given, asked)
     lines = ["rank\tscore\tanswer\tknown in"]
     for rank, position in enumerate(np.argsort(-scores, kind="stable")[:top], start=1):

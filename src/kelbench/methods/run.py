@@ -46,12 +46,12 @@ def train_run(run: Run, prepared: Path, results: Path, threads: int) -> None:
         with locked(folder / ".lock", f"{folder}"):
             _LOG.info("training %s on %s, seed %d", run.name, run.dataset, seed)
             began = time.monotonic()
-            model = module.train(TrainingJob(dataset, run.method, run.settings, seed, run.threads, folder))
+            model = module.train(TrainingJob(dataset, run.method, run.settings, seed, run.threads, folder, run.device))
             _write_model(folder, model, run, seed, time.monotonic() - began)
 
 
 def evaluate_run(run: Run, prepared: Path, results: Path, threads: int) -> None:
-    """Rank validation and test triples with every seed of a run, in float64, and write ranks and metrics.
+    """Rank validation and test triples with every seed of a run and write ranks and metrics.
 
     Raises:
         UserError: fewer threads are granted than configured, a model is missing, or a score is not finite.
@@ -61,7 +61,7 @@ def evaluate_run(run: Run, prepared: Path, results: Path, threads: int) -> None:
     for seed in run.seeds:
         folder = run.seed_folder(results, seed)
         _LOG.info("ranking %s on %s, seed %d", run.name, run.dataset, seed)
-        evaluate(EmbeddingTables.load(folder / "model.safetensors").double(), dataset, folder)
+        evaluate(EmbeddingTables.load(folder / "model.safetensors").to(run.device), dataset, folder)
 
 
 def _start(run: Run, threads: int) -> None:
@@ -72,6 +72,11 @@ def _start(run: Run, threads: int) -> None:
             f"the experiment sets threads: {run.threads}, {granted} granted (asked {threads}, this machine offers "
             f"{available}); results repeat bit by bit only with the same number. "
             f"Run snakemake with --cores {run.threads} or more, or lower threads in the experiment file"
+        )
+    if run.device == "cuda" and not torch.cuda.is_available():
+        raise UserError(
+            "the experiment sets device: cuda, and torch sees no such device here; set device: cpu, or install a build "
+            "of torch for CUDA (KELBENCH_TORCH=cuda make environment) on a machine that has one"
         )
     set_threads(run.threads)
     torch.use_deterministic_algorithms(True)

@@ -7,9 +7,10 @@ the few known ones taken off again:
     optimistic  = 1 + #{e : s(e) > s(true)} - #{known e : s(e) > s(true)}
     pessimistic =     #{e : s(e) >= s(true)} - #{known e /= true : s(e) >= s(true)}
 
-Equal queries are scored once. Candidates with equal rows are scored once and counted with their multiplicity, so that
-exact ties are exact whatever the matrix product does with its last bits, and the true score is read from the same block
-of scores as those it is compared with.
+A score s is that of float64 vectors, added in float64 in one fixed order (`kernels/pairs.py`). Most comparisons need
+less: float32 scores with a bound on their error (`bounds.py`) settle them, and only pairs within the bound are scored
+in float64. So ranks do not depend on block sizes or on the order of summation or the device of the fast pass, and equal
+rows tie exactly. Equal queries are scored once, equal candidate rows are scored once and counted with multiplicity.
 """
 
 from __future__ import annotations
@@ -20,16 +21,26 @@ from typing import Protocol
 
 import numpy as np
 import torch
-from numba import njit, prange
 from torch import Tensor
 
 from kelbench.base.errors import UserError
 from kelbench.base.progress import Progress
+from kelbench.kernels.pairs import DOT, L1, MODULUS, SQUARED_L2
+from kelbench.ranking import cpu, device
+from kelbench.ranking.asked import Asked, Block, Counter, Interval, full_float32
+from kelbench.ranking.bounds import LARGEST, Sizes, interval, is_exact
+from kelbench.ranking.candidates import CandidateRows
 from kelbench.ranking.known_answers import KnownAnswers, Side, answers_of, query_keys
-from kelbench.ranking.scores import score_block
 from kelbench.scoring import Similarity
 
-SCORE_BLOCK_BYTES = 256 << 20
+BLOCK_BYTES = 256 << 20
+_KINDS: dict[Similarity, int] = {
+    "dot": DOT,
+    "cosine": DOT,  # of vectors of length 1
+    "l1": L1,
+    "l2": SQUARED_L2,
+    "complex_modulus": MODULUS,
+}
 
 
 class LinkPredictor(Protocol):
@@ -39,8 +50,11 @@ class LinkPredictor(Protocol):
     def similarity(self) -> Similarity:
         """What compares queries with candidates."""
 
-    def queries(self, side: Side, entities: Tensor, relations: Tensor) -> Tensor:
-        """Query vectors `(n, width)` asking for the `side` of triples whose other end is `entities`."""
+    def queries(self, side: Side, entities: Tensor, relations: Tensor, dtype: torch.dtype | None = None) -> Tensor:
+        """Query vectors `(n, width)` asking for the `side` of triples whose other end is `entities`.
+
+        With a `dtype`, they are computed in it.
+        """
 
     def candidates(self, entities: Tensor) -> Tensor:
         """Candidate rows `(n, width)`."""
@@ -54,11 +68,13 @@ class SideRanks:
         optimistic: int32 `(k, m)`.
         pessimistic: int32 `(k, m)`.
         candidates: int32 `(k, m)`: candidates that competed, the answer itself included.
+        recomputed: pairs of answer and candidate that float32 could not tell apart.
     """
 
     optimistic: np.ndarray
     pessimistic: np.ndarray
     candidates: np.ndarray
+    recomputed: int
 
 
 def rank_side(
@@ -68,178 +84,202 @@ def rank_side(
     candidate_sets: Sequence[np.ndarray],
     known: KnownAnswers,
     num_relations: int,
-    block_bytes: int = SCORE_BLOCK_BYTES,
+    block_bytes: int = BLOCK_BYTES,
+    early_termination: bool = True,
+    with_torch: bool = False,
 ) -> SideRanks:
     """Rank the answer on `side` of each triple among each of the candidate sets.
 
     Args:
-        predictor: gives vectors; float64 vectors give ranks that no block size changes, up to exact arithmetic ties.
+        predictor: gives vectors; where they lie on a GPU, ranking runs there.
         triples: integer `(m, 3)`.
         side: which end is asked for.
         candidate_sets: ascending entity ids; each further set is a subset of the first. The first holds every
             answer; an answer that is not in a further set is ranked there all the same, as one more candidate.
         known: filter for this side.
         num_relations: relations of the dataset, that `known` was built with.
-        block_bytes: memory for one block of scores.
+        block_bytes: memory for a chunk of queries and a block of candidates.
+        early_termination: on the CPU, drop a distance as soon as a part of its sum settles all comparisons.
+        with_torch: run what a GPU runs on the CPU as well.
 
     Raises:
-        UserError: a score is not finite.
+        UserError: a vector is not finite, or too large to be scored in float32.
         ValueError: an answer is not in the first candidate set.
     """
-    count = len(triples)
-    shape = (len(candidate_sets), count)
-    ranks = SideRanks(*(np.zeros(shape, dtype=np.int32) for _ in range(3)))
-    if count == 0:
-        return ranks
-    keys = query_keys(triples, side, num_relations)
-    order = np.argsort(keys, kind="stable")
-    distinct, first = np.unique(keys[order], return_index=True)
-    bounds = np.append(first, count)
-    rows = _CandidateRows.of(predictor, candidate_sets)
-    answer_positions = rows.positions(answers_of(triples, side))[order]
-    if answer_positions.max() == len(rows.entities):
-        raise ValueError("an answer is not among the candidates of the first set")
-    known_positions = rows.positions(known.answers)
-    per_block = max(1, int(block_bytes // (len(rows.vectors) * rows.vectors.element_size())))
-    with Progress(f"ranking {side}s", total=len(distinct), unit="query", scaled=True) as progress:
-        for begin in range(0, len(distinct), per_block):
-            end = min(begin + per_block, len(distinct))
-            block = slice(bounds[begin], bounds[end])
-            which = order[block]
-            asked = triples[order[bounds[begin:end]]]
-            given = torch.from_numpy(asked[:, 0 if side == "tail" else 2].astype(np.int64))
-            queries = predictor.queries(side, given, torch.from_numpy(asked[:, 1].astype(np.int64)))
-            scores = score_block(predictor.similarity, queries, rows.vectors)
-            start, stop = known.spans(distinct[begin:end])
-            query_of = np.repeat(np.arange(end - begin), np.diff(bounds[begin : end + 1]))
-            results = _count(
-                scores,
-                rows.multiplicity,
-                rows.row_of,
-                rows.member,
-                query_of,
-                answer_positions[block],
-                start,
-                stop,
-                known_positions,
-            )
-            if not results[3].all():
-                raise UserError(
-                    f"a score of the model is not finite (side {side}); its ranks would mean nothing. "
-                    "Training diverged: lower the learning rate and train again"
+    if len(triples) == 0:
+        nothing = np.zeros((len(candidate_sets), 0), dtype=np.int32)
+        return SideRanks(nothing, nothing, nothing, 0)
+    with torch.no_grad(), full_float32():
+        ranking = _Ranking(predictor, side, candidate_sets, known, block_bytes, early_termination, with_torch)
+        return ranking.ranks(triples, num_relations)
+
+
+class _Ranking:
+    """One pass over one side."""
+
+    def __init__(
+        self,
+        predictor: LinkPredictor,
+        side: Side,
+        candidate_sets: Sequence[np.ndarray],
+        known: KnownAnswers,
+        block_bytes: int,
+        early_termination: bool,
+        with_torch: bool,
+    ) -> None:
+        self._predictor, self._side, self._known = predictor, side, known
+        self._sets, self._block_bytes, self._early_termination = candidate_sets, block_bytes, early_termination
+        sample = predictor.candidates(torch.from_numpy(np.asarray(candidate_sets[0][:1], dtype=np.int64)))
+        self._width = sample.shape[1]
+        self._with_torch = with_torch or not sample.is_cpu
+        self._program = device if self._with_torch else cpu
+        self._kind = _KINDS[predictor.similarity]
+        self._candidates = CandidateRows.of(predictor.candidates, candidate_sets)
+
+    def ranks(self, triples: np.ndarray, num_relations: int) -> SideRanks:
+        """Chunk by chunk of distinct queries."""
+        keys, answers = query_keys(triples, self._side, num_relations), answers_of(triples, self._side)
+        if (self._candidates.rows(answers) < 0).any():
+            raise ValueError("an answer is not among the candidates of the first set")
+        order = np.argsort(keys, kind="stable")
+        distinct, first = np.unique(keys[order], return_index=True)
+        bounds = np.append(first, len(triples))
+        shape = (len(self._sets), len(triples))
+        optimistic, pessimistic, candidates = (np.zeros(shape, dtype=np.int32) for _ in range(3))
+        recomputed = 0
+        # A quarter of the memory; a query needs its vector in float64 and, packed, in float32.
+        size = max(1, self._block_bytes // (4 * 16 * self._width))
+        total = len(distinct) * len(self._candidates.entities)
+        with Progress(f"ranking {self._side}s", total=total, unit="pair", scaled=True) as progress:
+            for begin in range(0, len(distinct), size):
+                chunk = slice(begin, begin + size)
+                ends = bounds[begin : begin + size + 1]
+                which = order[ends[0] : ends[-1]]
+                parts = self._rank_chunk(
+                    triples[order[ends[:-1]]], distinct[chunk], ends - ends[0], answers[which], progress
                 )
-            for target, values in zip(
-                (ranks.optimistic, ranks.pessimistic, ranks.candidates), results[:3], strict=True
-            ):
-                target[:, which] = values
-            progress.advance(end - begin)
-    return ranks
+                optimistic[:, which], pessimistic[:, which], candidates[:, which] = parts[:3]
+                recomputed += parts[3]
+        return SideRanks(optimistic, pessimistic, candidates, recomputed)
 
+    def _rank_chunk(
+        self, asked: np.ndarray, keys: np.ndarray, offsets: np.ndarray, answers: np.ndarray, progress: Progress
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:
+        """Optimistic and pessimistic ranks, competing candidates, each `(k, m)`, and pairs recomputed.
 
-@dataclass(frozen=True)
-class _CandidateRows:
-    """Distinct candidate vectors, and which entities stand behind each.
+        Args:
+            asked: a triple for each query `(q, 3)`.
+            keys: the queries' keys, ascending.
+            offsets: `(q + 1,)`: query i has the answers `offsets[i]` to `offsets[i + 1]`.
+            answers: entity ids `(m,)`.
+            progress: advanced by each pair of query and row.
+        """
+        query_of = np.repeat(np.arange(len(keys)), np.diff(offsets))
+        known_offsets, known_rows, answer_known = self._known_rows(keys, query_of, answers)
+        vectors = self._queries(asked)
+        true = self._true_scores(vectors, query_of, answers)
+        queries = Asked(self._kind, vectors, offsets.astype(np.int64), query_of, true, known_offsets, known_rows)
+        sizes = self._program.sizes(vectors)
+        per_answer = Sizes(sizes.l1[query_of], sizes.l2[query_of], sizes.whole)
+        counter = self._counter(queries)
+        # Rows, their copy in float32 and one in float64.
+        rows_at_once = max(1, self._block_bytes // (2 * 16 * self._width))
+        for part, begin, end in self._candidates.blocks(rows_at_once):
+            rows = self._rows(self._candidates.entities[begin:end])
+            block = Block(rows, begin, self._candidates.weights[begin:end])
+            counter.count(block, self._interval(true, per_answer, rows), part)
+            counter.discount(block, part)
+            progress.advance(len(keys) * (end - begin))
+        above, level, recomputed = counter.counts()
+        return (*self._ranks_of(above, level, query_of, answers, known_offsets, known_rows, answer_known), recomputed)
 
-    Entities are addressed by their position among the competing ones; position `len(entities)` means "no candidate".
-    """
+    def _counter(self, queries: Asked) -> Counter:
+        parts = len(self._candidates.parts) - 1
+        if self._with_torch:
+            return device.DeviceCounter(queries, parts, self._block_bytes)
+        return cpu.CpuCounter(queries, parts, self._early_termination)
 
-    entities: np.ndarray  # int64 (n,), ascending
-    vectors: Tensor  # (d, width), distinct
-    row_of: np.ndarray  # int64 (n,): row of `vectors`
-    member: np.ndarray  # bool (k, n + 1): whether the entity belongs to each candidate set
-    multiplicity: np.ndarray  # int32 (k, d): entities of each set behind each row
+    def _interval(self, true: np.ndarray, queries: Sizes, rows: Tensor) -> Interval:
+        each = self._program.sizes(rows)
+        candidates = Sizes(each.l1.max(), each.l2.max(), each.whole)
+        self._check(queries, candidates)
+        low, high = interval(self._kind, self._width, true, queries, candidates, rows.dtype != torch.float32)
+        return Interval(low, high, is_exact(self._kind, queries, candidates))
 
-    @classmethod
-    def of(cls, predictor: LinkPredictor, candidate_sets: Sequence[np.ndarray]) -> _CandidateRows:
-        entities = candidate_sets[0]
-        vectors = predictor.candidates(torch.from_numpy(np.ascontiguousarray(entities, dtype=np.int64)))
-        kept, row_of = distinct_rows(vectors.numpy())
-        member = np.zeros((len(candidate_sets), len(entities) + 1), dtype=np.bool_)
-        multiplicity = np.zeros((len(candidate_sets), len(kept)), dtype=np.int32)
-        for index, subset in enumerate(candidate_sets):
-            member[index, np.searchsorted(entities, subset)] = True
-            multiplicity[index] = np.bincount(row_of[member[index, :-1]], minlength=len(kept))
-        return cls(entities, vectors[torch.from_numpy(kept)], row_of, member, multiplicity)
+    def _check(self, *sizes: Sizes) -> None:
+        """All scores are finite, in float32 and without looking at them, where all norms are in range."""
+        # NumPy's maximum of numbers with NaN among them is NaN.
+        largest = float(np.max([np.max(norms) for size in sizes for norms in (size.l1, size.l2)]))
+        if not np.isfinite(largest):
+            raise UserError(
+                f"a score of the model is not finite (side {self._side}); its ranks would mean nothing. "
+                "Training diverged: lower the learning rate and train again"
+            )
+        if largest > LARGEST:
+            raise UserError(
+                f"a vector of the model has a norm of {largest:.1e} (side {self._side}); scores in float32 allow "
+                f"{LARGEST:.1e}. Training diverged: lower the learning rate and train again"
+            )
 
-    def positions(self, entities: np.ndarray) -> np.ndarray:
-        """Positions of entity ids; `len(self.entities)` for those that do not compete."""
-        position = np.searchsorted(self.entities, entities)
-        inside = np.minimum(position, len(self.entities) - 1)
-        return np.where(self.entities[inside] == entities, inside, len(self.entities)).astype(np.int64)
+    def _queries(self, asked: np.ndarray) -> Tensor:
+        given = torch.from_numpy(asked[:, 0 if self._side == "tail" else 2].astype(np.int64))
+        relations = torch.from_numpy(asked[:, 1].astype(np.int64))
+        vectors = self._predictor.queries(self._side, given, relations, dtype=torch.float64)
+        return self._program.normalized(vectors) if self._predictor.similarity == "cosine" else vectors
 
+    def _rows(self, entities: np.ndarray) -> Tensor:
+        rows = self._predictor.candidates(torch.from_numpy(entities))
+        return self._program.normalized(rows) if self._predictor.similarity == "cosine" else rows
 
-def distinct_rows(vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Find equal rows of a float array `(n, width)`.
+    def _true_scores(self, vectors: Tensor, query_of: np.ndarray, answers: np.ndarray) -> np.ndarray:
+        size = max(1, self._block_bytes // (2 * 16 * self._width))
+        parts = [
+            self._program.pair_scores(
+                self._kind, vectors, query_of[begin : begin + size], self._rows(answers[begin : begin + size])
+            )
+            for begin in range(0, len(answers), size)
+        ]
+        return np.concatenate(parts)
 
-    Returns:
-        positions of the first row of each kind, ascending, int64 `(d,)`; and for each row the index of its kind,
-        int64 `(n,)`.
-    """
-    rows = np.ascontiguousarray(vectors + 0.0)  # -0.0 and 0.0 give the same scores
-    words = rows.view(np.uint64 if rows.dtype.itemsize == 8 else np.uint32)
-    multipliers = np.random.default_rng(20130101).integers(1, 2**63, size=words.shape[1], dtype=np.uint64) | np.uint64(
-        1
-    )
-    hashes = np.empty(len(words), dtype=np.uint64)
-    for begin in range(0, len(words), 65536):  # bounded memory
-        part = words[begin : begin + 65536].astype(np.uint64)
-        part = (part ^ (part >> np.uint64(29))) * multipliers
-        hashes[begin : begin + 65536] = part.sum(axis=1, dtype=np.uint64)
-    _, first, kind = np.unique(hashes, return_index=True, return_inverse=True)
-    if not np.array_equal(words, words[first[kind]]):
-        # Two different rows met in one hash: practically impossible, so the slow exact way will do.
-        _, first, kind = np.unique(words, axis=0, return_index=True, return_inverse=True)
-    order = np.argsort(first)
-    rank = np.empty_like(order)
-    rank[order] = np.arange(len(order))
-    return first[order].astype(np.int64), rank[kind.reshape(-1)].astype(np.int64)
+    def _known_rows(
+        self, keys: np.ndarray, query_of: np.ndarray, answers: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Known answers as `Asked` has them, and whether each answer `(m,)` is itself a known one."""
+        start, stop = self._known.spans(keys)
+        query = np.repeat(np.arange(len(keys)), stop - start)
+        before = np.cumsum(stop - start) - (stop - start)
+        entities = self._known.answers[np.arange(len(query)) + np.repeat(start - before, stop - start)]
+        span = 1 + max(int(entities.max(initial=0)), int(answers.max()))
+        pairs = query * span + entities  # ascending, as the answers of each query are
+        wanted = query_of * span + answers
+        place = np.searchsorted(pairs, wanted)
+        answer_known = np.zeros(len(answers), dtype=bool)
+        inside = place < len(pairs)
+        answer_known[inside] = pairs[place[inside]] == wanted[inside]
+        rows = self._candidates.rows(entities)
+        distinct_rows = len(self._candidates.entities)
+        packed = np.sort((query * distinct_rows + rows)[rows >= 0])
+        counts = np.bincount(packed // distinct_rows, minlength=len(keys))
+        return np.concatenate(([0], np.cumsum(counts))), packed % distinct_rows, answer_known
 
-
-@njit(parallel=True, cache=True)  # type: ignore[untyped-decorator]
-def _count(
-    scores: np.ndarray,
-    multiplicity: np.ndarray,
-    row_of: np.ndarray,
-    member: np.ndarray,
-    query_of: np.ndarray,
-    answer: np.ndarray,
-    start: np.ndarray,
-    stop: np.ndarray,
-    known: np.ndarray,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Optimistic and pessimistic ranks and competing candidates, int32 `(k, m)`, and whether all scores were finite."""
-    sets, count, absent = member.shape[0], len(answer), len(row_of)
-    optimistic = np.zeros((sets, count), dtype=np.int32)
-    pessimistic = np.zeros((sets, count), dtype=np.int32)
-    candidates = np.zeros((sets, count), dtype=np.int32)
-    finite = np.ones(count, dtype=np.bool_)
-    totals = multiplicity.sum(axis=1)
-    for i in prange(count):
-        row = scores[query_of[i]]
-        true_score = row[row_of[answer[i]]]
-        valid = True
-        for c in range(row.shape[0]):
-            valid &= np.isfinite(row[c])
-        finite[i] = valid
-        for k in range(sets):
-            above = 0
-            level = 0
-            for c in range(row.shape[0]):
-                above += multiplicity[k, c] * (row[c] > true_score)
-                level += multiplicity[k, c] * (row[c] == true_score)
-            filtered = 0
-            for j in range(start[query_of[i]], stop[query_of[i]]):
-                entity = known[j]
-                if entity == absent or entity == answer[i] or not member[k, entity]:
-                    continue
-                filtered += 1
-                score = row[row_of[entity]]
-                above -= score > true_score
-                level -= score == true_score
-            if not member[k, answer[i]]:
-                level += 1
-                filtered -= 1
-            optimistic[k, i] = above + 1
-            pessimistic[k, i] = above + level
-            candidates[k, i] = totals[k] - filtered
-    return optimistic, pessimistic, candidates, finite
+    def _ranks_of(
+        self,
+        above: np.ndarray,
+        level: np.ndarray,
+        query_of: np.ndarray,
+        answers: np.ndarray,
+        known_offsets: np.ndarray,
+        known_rows: np.ndarray,
+        answer_known: np.ndarray,
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Sum the parts of each candidate set; and let each answer compete that was left or taken out."""
+        queries, parts = len(known_offsets) - 1, len(above)
+        known_query = np.repeat(np.arange(queries), np.diff(known_offsets))
+        known = np.bincount(self._candidates.part_of(known_rows) * queries + known_query, minlength=parts * queries)
+        competing = self._candidates.totals()[:, None] - known.reshape(parts, queries)[:, query_of]
+        member = self._candidates.member
+        absent = answer_known | ~member[:, self._candidates.part_of(self._candidates.rows(answers))]
+        chosen = member.astype(np.int64)
+        optimistic = chosen @ above + 1
+        pessimistic = optimistic - 1 + chosen @ level + absent
+        return optimistic, pessimistic, chosen @ competing + absent

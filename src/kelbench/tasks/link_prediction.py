@@ -32,8 +32,11 @@ BREAKDOWN_METRICS = ("mrr", "hits@10")
 class SplitRanker:
     """Ranks one split under one protocol; the filter is indexed once and serves every model."""
 
-    def __init__(self, dataset: PreparedDataset, split: Split, protocol: Protocol) -> None:
-        """Index the filter of `protocol`."""
+    def __init__(
+        self, dataset: PreparedDataset, split: Split, protocol: Protocol, early_termination: bool = True
+    ) -> None:
+        """Index the filter of `protocol`; see `rank_side` for `early_termination`, which changes no rank."""
+        self._early_termination = early_termination
         self.triples = np.asarray(dataset.triples(split))
         self.num_relations = dataset.num_relations
         self.candidates = dataset.candidates(protocol)
@@ -43,15 +46,17 @@ class SplitRanker:
     def rank(self, predictor: LinkPredictor, side: Side, subset: np.ndarray | None = None) -> SideRanks:
         """Ranks of all triples on one side, among all candidates and, where given, among a subset of them."""
         sets = [self.candidates] if subset is None else [self.candidates, subset]
-        return rank_side(predictor, self.triples, side, sets, self.known[side], self.num_relations)
+        return rank_side(
+            predictor, self.triples, side, sets, self.known[side], self.num_relations,
+            early_termination=self._early_termination,
+        )  # fmt: skip
 
     def mrr(self, predictor: LinkPredictor) -> float:
         """Realistic filtered MRR of both sides together, unseen entities kept."""
         reciprocal = []
-        with torch.no_grad():
-            for side in SIDES:
-                ranks = self.rank(predictor, side)
-                reciprocal.append(mean_reciprocal_rank((ranks.optimistic[0] + ranks.pessimistic[0]) / 2.0))
+        for side in SIDES:
+            ranks = self.rank(predictor, side)
+            reciprocal.append(mean_reciprocal_rank((ranks.optimistic[0] + ranks.pessimistic[0]) / 2.0))
         return float(np.mean(reciprocal))
 
 
@@ -86,7 +91,7 @@ def evaluate(predictor: LinkPredictor, dataset: PreparedDataset, folder: Path) -
     """Rank the validation and the test split and write `ranks.valid.npz`, `ranks.test.npz` and `metrics.json`.
 
     Args:
-        predictor: float64 vectors, so that rounding decides no rank.
+        predictor: the trained vectors; ranks are those of float64 scores whatever their dtype.
         dataset: the prepared dataset that it was trained on.
         folder: the seed's folder.
 
@@ -95,8 +100,7 @@ def evaluate(predictor: LinkPredictor, dataset: PreparedDataset, folder: Path) -
     """
     records: list[dict[str, Any]] = []
     for split in SPLITS:
-        with torch.no_grad():
-            table = rank_split(predictor, dataset, split)
+        table = rank_split(predictor, dataset, split)
         write_arrays(folder / f"ranks.{split}.npz", **table.columns())
         records.extend(metric_records(dataset, split, table))
     write_json(folder / "metrics.json", records)

@@ -22,6 +22,7 @@ class TrainingJob:
         seed: decides every random number.
         threads: threads granted, equal to those configured.
         folder: where checkpoints may be kept while training runs.
+        device: where kelbench's own engine keeps its tables.
     """
 
     dataset: PreparedDataset
@@ -30,6 +31,7 @@ class TrainingJob:
     seed: int
     threads: int
     folder: Path
+    device: str = "cpu"
 
 
 @dataclass

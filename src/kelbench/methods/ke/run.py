@@ -23,7 +23,7 @@ def train(job: TrainingJob) -> TrainedModel:
     if not isinstance(settings, KnowledgeEmbeddingSettings):
         raise TypeError(f"expected KnowledgeEmbeddingSettings, got {type(settings).__name__}")
     start, stop = job.dataset.spaces["train"]
-    tables = initial_tables(job.method, settings, stop - start, job.dataset.num_relations, job.seed)
+    tables = initial_tables(job.method, settings, stop - start, job.dataset.num_relations, job.seed).to(job.device)
     ranker = validation_ranker(job.dataset)
     course = run_epochs(
         KnowledgeEmbedding(tables, settings, job.seed),
@@ -54,6 +54,7 @@ def _job_key(job: TrainingJob) -> str:
             "settings": job.settings.model_dump(mode="json"),
             "seed": job.seed,
             "threads": job.threads,
+            "device": job.device,
             "torch": torch.__version__,
             "code": code_digest(__name__),
             "data": [sha256_file(job.dataset.folder / file) for file in files],
