@@ -24,7 +24,7 @@ from kelbench.ranking.asked import Asked, Block, Interval
 from kelbench.ranking.bounds import Sizes
 
 # What one thread takes at a time. A matrix product of so many queries and rows is counted before it leaves the cache.
-_QUERIES = 256
+_QUERIES = 512
 _PRODUCT_ROWS = 1024
 _TILES = 64
 
@@ -86,13 +86,9 @@ class CpuCounter:
         """Candidates above each answer and level with it, int32 `(p, m)`, and the pairs that float32 left open."""
         return self._above, self._level, int(self._anew.sum())
 
-    def _loosest(self, interval: Interval) -> np.ndarray:
-        """The least score, float32 `(q,)`, that matters to any answer of each query; every query has an answer."""
-        return np.minimum.reduceat(interval.low, self._asked.offsets[:-1])
-
     def _count_products(self, block: Block, interval: Interval, part: int) -> None:
         queries, rows, wide = torch.from_numpy(self._packed), block.rows.float(), _array(block.rows)
-        reach = self._loosest(interval)
+        plain = bool((block.weights == 1).all())
 
         def work(first: int, last: int) -> None:
             buffer = torch.empty((last - first) * _PRODUCT_ROWS)
@@ -101,8 +97,8 @@ class CpuCounter:
                 scores = buffer[: (last - first) * some.shape[1]].view(last - first, -1)
                 torch.mm(queries[first:last], some, out=scores)
                 count_products(
-                    scores.numpy(), first, first_row, reach, self._asked.offsets, interval.low, interval.high,
-                    interval.exact, self._asked.true, self._vectors, wide, block.weights,
+                    scores.numpy(), first, first_row, self._asked.offsets, interval.low, interval.high,
+                    interval.exact, self._asked.true, self._vectors, wide, block.weights, plain,
                     self._above[part], self._level[part], self._anew,
                 )  # fmt: skip
 
@@ -114,14 +110,16 @@ class CpuCounter:
         _in_threads(lambda first, last: pack_tiles(rows, self._columns, first, last, tiles), len(tiles), _TILES)
         weights = np.zeros(len(tiles) * LANES, dtype=np.int32)
         weights[: len(rows)] = block.weights
+        plain = bool((block.weights == 1).all())
         reach = np.full(len(self._packed), np.inf, dtype=np.float32)
         if self._early_termination:
-            reach = -self._loosest(interval)
+            # A distance beyond that of a query's farthest answer matters to none; every query has an answer.
+            reach = -np.minimum.reduceat(interval.low, self._asked.offsets[:-1])
 
         def work(first: int, last: int) -> None:
             count_distances(
                 self._asked.kind, tiles, self._packed, first, last, reach, self._asked.offsets, interval.low,
-                interval.high, interval.exact, self._asked.true, self._vectors, rows, weights,
+                interval.high, interval.exact, self._asked.true, self._vectors, rows, weights, plain,
                 self._above[part], self._level[part], self._anew,
             )  # fmt: skip
 
