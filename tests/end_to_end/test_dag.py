@@ -19,6 +19,7 @@ SHIPPED = {
     "codex-s": (1, 7),
     "engines": (1, 6),
     "fb15k-237": (1, 8),
+    "fb15k-237-fast": (1, 3),
     "inductive": (3, 9),
     "kinships": (1, 7),
     "quick": (3, 22),

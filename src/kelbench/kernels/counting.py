@@ -68,7 +68,7 @@ def _tally(values: np.ndarray, low: float, high: float) -> tuple[float, float]:
     for j in range(len(values)):
         above += one if values[j] > high else nothing
         near += one if values[j] >= low else nothing
-    return above, near
+    return above, near  # type: ignore[return-value]
 
 
 @njit(cache=True, fastmath={"reassoc", "nsz"})  # type: ignore[untyped-decorator]
