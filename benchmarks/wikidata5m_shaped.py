@@ -93,7 +93,9 @@ def write(folder: Path, shape: Shape, seed: int) -> None:
         "licences": [],
         "notes": "drawn at random; it says nothing",
     }
-    prepare._write(folder, Graphs({"train": labels}, relations, splits), prepare._Inputs({}, {}), facts, None, None)
+    prepare.write_prepared(
+        folder, Graphs({"train": labels}, relations, splits), prepare.Inputs({}, {}), facts, None, None
+    )
 
 
 def draw_triples(shape: Shape, seed: int) -> np.ndarray:

@@ -26,8 +26,14 @@ _LOG = logging.getLogger("kelbench.data.prepare")
 
 
 @dataclass
-class _Inputs:
-    """Files that triples and texts are read from; collects their digests and what was normalised in them."""
+class Inputs:
+    """Files that triples and texts are read from; collects their digests and what was normalised in them.
+
+    Attributes:
+        paths: name -> file.
+        digests: name -> SHA-256, for the manifest.
+        normalised: `file:member` -> what was normalised there.
+    """
 
     paths: dict[str, Path]
     digests: dict[str, str]
@@ -41,15 +47,18 @@ class _Inputs:
             yield stream, f"{path}:{member}" if member else str(path)
 
     def note(self, file: str, member: str | None, normalised: Normalised) -> None:
+        """Keep what was normalised in a file or member."""
         self.normalised[f"{file}:{member}" if member else file] = normalised.record()
 
     def triples(self, source: TripleSource, entities: Numbering, relations: Numbering) -> np.ndarray:
+        """The triples of a file, numbered."""
         with self.open(source.file, source.member) as (stream, where):
             triples, normalised = read_triples(stream, where, entities, relations)
         self.note(source.file, source.member, normalised)
         return triples
 
     def texts(self, source: TextSource | None) -> dict[str, str]:
+        """Label -> text; empty without a source."""
         if source is None:
             return {}
         with self.open(source.file, source.member) as (stream, where):
@@ -69,7 +78,7 @@ def prepare_dataset(settings: DatasetSettings, folder: Path) -> None:
         UserError: a file is missing, damaged or malformed, or the counts are not those of the registry.
     """
     paths = {file.name: open_verified(file) for file in settings.files}
-    inputs = _Inputs(paths, {file.name: file.sha256 for file in settings.files})
+    inputs = Inputs(paths, {file.name: file.sha256 for file in settings.files})
     graphs = read_graphs(
         settings, lambda part, entities, relations: inputs.triples(settings.triples[part], entities, relations)
     )
@@ -84,7 +93,7 @@ def prepare_dataset(settings: DatasetSettings, folder: Path) -> None:
         "licences": sorted({file.licence for file in settings.files}),
         "notes": settings.notes,
     }
-    _write(folder, graphs, inputs, facts, settings.entity_texts, settings.relation_texts)
+    write_prepared(folder, graphs, inputs, facts, settings.entity_texts, settings.relation_texts)
 
 
 def prepare_custom(name: str, custom: CustomDataset, base: Path, folder: Path) -> None:
@@ -105,7 +114,7 @@ def prepare_custom(name: str, custom: CustomDataset, base: Path, folder: Path) -
     for key, value in given.items():
         if not paths[value].is_file():
             raise UserError(f"custom.{name}.{key}: expected a file at {paths[value]}, found none")
-    inputs = _Inputs(paths, {value: sha256_file(path) for value, path in paths.items()})
+    inputs = Inputs(paths, {value: sha256_file(path) for value, path in paths.items()})
     if custom.triples is not None and custom.split is not None:
         graphs, notes = _one_file(custom.triples, custom.split, inputs)
     else:
@@ -119,7 +128,7 @@ def prepare_custom(name: str, custom: CustomDataset, base: Path, folder: Path) -
         "licences": [],
         "notes": notes,
     }
-    _write(folder, graphs, inputs, facts, _tsv(custom.entity_texts), _tsv(custom.relation_texts))
+    write_prepared(folder, graphs, inputs, facts, _tsv(custom.entity_texts), _tsv(custom.relation_texts))
 
 
 def _tsv(file: str | None) -> TextSource | None:
@@ -127,7 +136,7 @@ def _tsv(file: str | None) -> TextSource | None:
     return TextSource(file=file, member=None, format=form) if file is not None else None
 
 
-def _read(inputs: _Inputs, files: dict[str, str]) -> tuple[list[str], list[str], dict[str, np.ndarray]]:
+def _read(inputs: Inputs, files: dict[str, str]) -> tuple[list[str], list[str], dict[str, np.ndarray]]:
     """Labels of entities and of relations, and triples by part, of files that share one graph."""
     spaces, relations, parts = read_parts(
         {"train": tuple(files)},
@@ -136,13 +145,13 @@ def _read(inputs: _Inputs, files: dict[str, str]) -> tuple[list[str], list[str],
     return spaces["train"], relations, parts
 
 
-def _three_files(custom: CustomDataset, inputs: _Inputs) -> Graphs:
+def _three_files(custom: CustomDataset, inputs: Inputs) -> Graphs:
     files = {split: str(getattr(custom, split)) for split in ("train", "valid", "test")}
     labels, relations, parts = _read(inputs, files)
     return Graphs({"train": labels}, relations, transductive_splits(parts))
 
 
-def _one_file(file: str, split: SplitFractions, inputs: _Inputs) -> tuple[Graphs, str]:
+def _one_file(file: str, split: SplitFractions, inputs: Inputs) -> tuple[Graphs, str]:
     """The graphs, and a note on repeated triples, which cannot be kept when a file is split here."""
     labels, relations, parts = _read(inputs, {"triples": file})
     unique = np.unique(parts["triples"], axis=0)
@@ -182,15 +191,24 @@ def count(graphs: Graphs) -> dict[str, int]:
     }
 
 
-def _write(
+def write_prepared(
     folder: Path,
     graphs: Graphs,
-    inputs: _Inputs,
+    inputs: Inputs,
     facts: dict[str, Any],
     entity_texts: TextSource | None,
     relation_texts: TextSource | None,
 ) -> None:
-    """Write arrays and tables, then the manifest that makes them a dataset."""
+    """Write arrays and tables, then the manifest that makes them a dataset.
+
+    Args:
+        folder: the dataset's folder, `data/prepared/NAME`.
+        graphs: entity spaces, relations and splits.
+        inputs: what the graphs were read from.
+        facts: further keys of the manifest: dataset, version, licence and so on.
+        entity_texts: where the entities' texts are read from, if anywhere.
+        relation_texts: where the relations' texts are.
+    """
     texts_of_entities, texts_of_relations = inputs.texts(entity_texts), inputs.texts(relation_texts)
     with _manifest_last(folder) as manifest_path:
         files: list[str] = []
