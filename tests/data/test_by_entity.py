@@ -1,0 +1,49 @@
+"""Splits by entity: what is held out, and that nothing is left alone."""
+
+import numpy as np
+import pytest
+
+from kelbench.data.by_entity import semi_split
+
+
+def graph(seed=0, entities=120, relations=5, count=900):
+    rng = np.random.default_rng(seed)
+    ends = rng.zipf(1.5, size=(count, 2)) % entities
+    triples = np.stack((ends[:, 0], rng.integers(relations, size=count), ends[:, 1]), axis=1)
+    everyone = np.stack((np.arange(entities), np.zeros(entities, int), np.roll(np.arange(entities), 1)), axis=1)
+    return np.unique(np.concatenate((triples, everyone)), axis=0)
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_a_semi_split_keeps_the_rules(seed):
+    triples = graph(seed)
+    split = semi_split(triples, 120, 0.1, seed)
+    assert len(split.valid_entities) == len(split.test_entities) == 12
+    assert not set(split.valid_entities) & set(split.test_entities)
+
+    def held_out(part, entities):
+        return np.isin(part[:, 0], entities) | np.isin(part[:, 2], entities)
+
+    both = np.concatenate((split.valid_entities, split.test_entities))
+    assert not held_out(split.train, both).any()
+    assert held_out(split.valid, split.valid_entities).all()
+    assert not held_out(split.valid, split.test_entities).any()
+    assert held_out(split.test, split.test_entities).all()
+    assert not held_out(split.test, split.valid_entities).any()
+    dropped = len(triples) - sum(len(part) for part in (split.train, split.valid, split.test))
+    assert dropped == (held_out(triples, split.valid_entities) & held_out(triples, split.test_entities)).sum()
+    # No other entity and no relation is left without a training triple.
+    assert set(split.train[:, [0, 2]].ravel()) == set(range(120)) - set(both)
+    assert set(split.train[:, 1]) == set(triples[:, 1])
+
+
+def test_a_semi_split_depends_on_the_seed_alone():
+    triples = graph()
+    first, again, other = (semi_split(triples, 120, 0.1, seed) for seed in (3, 3, 4))
+    assert first.test.tobytes() == again.test.tobytes()
+    assert first.test_entities.tolist() != other.test_entities.tolist()
+
+
+def test_too_large_a_share_is_refused():
+    with pytest.raises(ValueError, match="lower the share"):
+        semi_split(np.array([[0, 0, 1], [1, 0, 2], [2, 0, 3]]), 4, 0.5, 0)
