@@ -44,12 +44,11 @@ def semi_split(triples: np.ndarray, num_entities: int, share: float, seed: int) 
     held_out[chosen[0::2]], held_out[chosen[1::2]] = 1, 2
     ends = held_out[triples[:, 0]], held_out[triples[:, 2]]
     for_valid, for_test = (ends[0] == 1) | (ends[1] == 1), (ends[0] == 2) | (ends[1] == 2)
-    parts = (~for_valid & ~for_test, for_valid & ~for_test, for_test & ~for_valid)
-    return EntitySplit(
-        *(triples[part].astype(np.int32) for part in parts),
-        np.flatnonzero(held_out == 1),
-        np.flatnonzero(held_out == 2),
+    train, valid, test = (
+        triples[part].astype(np.int32)
+        for part in (~for_valid & ~for_test, for_valid & ~for_test, for_test & ~for_valid)
     )
+    return EntitySplit(train, valid, test, np.flatnonzero(held_out == 1), np.flatnonzero(held_out == 2))
 
 
 def _removable(triples: np.ndarray, num_entities: int, count: int, seed: int) -> np.ndarray:
