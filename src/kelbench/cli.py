@@ -134,6 +134,19 @@ def audit(dataset: str, prepared: Path) -> None:
 
 
 @_verb
+@click.argument("dataset")
+@click.option("--sample", type=click.IntRange(1), default=5, show_default=True, help="How many entities.")
+@click.option("--seed", type=int, default=1, show_default=True, help="Which entities.")
+@click.option("--texts", help="Source of the texts; the dataset's first unless told.")
+@prepared_option
+def show(dataset: str, sample: int, seed: int, texts: str | None, prepared: Path) -> None:
+    """Print random entities of a prepared dataset with their texts and triples."""
+    from kelbench.data.show import sample_entities
+
+    click.echo(sample_entities(prepared / dataset, sample, seed, texts))
+
+
+@_verb
 @config_option
 @dataset_option
 @run_option

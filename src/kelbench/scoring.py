@@ -135,8 +135,18 @@ FREQUENCY = ScoreFunction(
     _full,
 )
 
+TEXT_COSINE = ScoreFunction(
+    # Rows are vectors of texts; the query is what is known, in both directions.
+    "text_cosine",
+    "cosine",
+    lambda h, r: h + r,
+    lambda r, t: t + r,
+    _same,
+    _full,
+)
+
 SCORE_FUNCTIONS: dict[str, ScoreFunction] = {
-    function.name: function for function in (TRANSE, DISTMULT, COMPLEX, ROTATE, SIMPLE, RANDOM, FREQUENCY)
+    function.name: function for function in (TRANSE, DISTMULT, COMPLEX, ROTATE, SIMPLE, RANDOM, FREQUENCY, TEXT_COSINE)
 }
 
 

@@ -106,7 +106,7 @@ def test_degrees_and_texts(audit, transductive):
         ["b r c"],
         ["x r c"],
         contents={"texts.tsv": texts},
-        entity_texts={"file": "texts.tsv", "format": "tsv"},
+        entity_texts={"gloss": {"file": "texts.tsv", "format": "tsv"}},
     )
     report, checks = audit(settings)
     assert report["degrees"] == {

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from kelbench.data.by_entity import semi_split
+from kelbench.data.by_entity import connected_parts, full_split, semi_split
 
 
 def graph(seed=0, entities=120, relations=5, count=900):
@@ -47,3 +47,34 @@ def test_a_semi_split_depends_on_the_seed_alone():
 def test_too_large_a_share_is_refused():
     with pytest.raises(ValueError, match="lower the share"):
         semi_split(np.array([[0, 0, 1], [1, 0, 2], [2, 0, 3]]), 4, 0.5, 0)
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_a_full_split_ranks_only_what_is_unseen(seed):
+    triples = graph(seed)
+    split = full_split(triples, 120, 0.15, seed)
+    seen = set(split.train[:, [0, 2]].ravel())
+    for part, entities in ((split.valid, split.valid_entities), (split.test, split.test_entities)):
+        assert len(part) > 5
+        assert set(part[:, [0, 2]].ravel()) == set(entities)
+        assert not set(entities) & seen
+        assert set(part[:, 1]) <= set(split.train[:, 1])
+    assert not set(split.valid_entities) & set(split.test_entities)
+    rows = {tuple(row) for row in triples.tolist()}
+    for part in (split.train, split.valid, split.test):
+        assert {tuple(row) for row in part.tolist()} <= rows
+
+
+def test_held_out_entities_of_a_full_split_are_connected():
+    """Two cliques joined by one triple: whatever starts the subgraph, it stays in its clique as long as it can."""
+    clique = [(a, 0, b) for base in (0, 50) for a in range(base, base + 50) for b in range(base, base + 50) if a < b]
+    parts = connected_parts(np.array([*clique, (0, 0, 50)]), 100, 0.2, 3)
+    for part in (1, 2):
+        held_out = np.flatnonzero(parts == part)
+        assert len(held_out) == 20
+        assert len(set(held_out // 50)) == 1
+
+
+def test_a_full_split_refuses_too_large_a_share():
+    with pytest.raises(ValueError, match="lower the share"):
+        full_split(graph(), 120, 0.49, 0)

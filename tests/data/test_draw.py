@@ -3,7 +3,7 @@ import pytest
 
 from kelbench.base.errors import UserError
 from kelbench.config.datasets import DrawnInference, SplitFractions
-from kelbench.data.draw import draw_inference, split_by_fractions
+from kelbench.data.draw import draw_inference, split_by_fractions, split_by_pairs
 
 
 @pytest.fixture
@@ -95,3 +95,23 @@ def test_the_hash_is_splitmix64():
         "0x6e789e6aa1b965f4",
         "0x6c45d188009454f",
     ]
+
+
+def test_pairs_stay_together_and_training_sees_everything(graph):
+    for seed in range(5):
+        parts = split_by_pairs(graph, SplitFractions(valid=0.1, test=0.1, seed=seed))
+        assert sum(map(len, parts)) == len(graph)
+        assert rows(parts[0]) | rows(parts[1]) | rows(parts[2]) == rows(graph)
+        pairs = [{tuple(sorted((head, tail))) for head, _, tail in part.tolist()} for part in parts]
+        assert not pairs[0] & pairs[1]
+        assert not pairs[0] & pairs[2]
+        assert not pairs[1] & pairs[2]
+        assert set(parts[0][:, [0, 2]].ravel()) == set(graph[:, [0, 2]].ravel())
+        assert set(parts[0][:, 1]) == set(graph[:, 1])
+        assert all(abs(len(part) - 0.1 * len(graph)) <= 2 for part in parts[1:])
+
+
+def test_too_few_free_pairs_are_refused():
+    chain = np.array([[0, 0, 1], [1, 0, 2], [2, 0, 3]])
+    with pytest.raises(UserError, match="expected 2 triples that can be taken away"):
+        split_by_pairs(chain, SplitFractions(valid=0.3, test=0.3, seed=1))

@@ -48,7 +48,7 @@ def family(make_dataset, tsv):
             "test.tsv": tsv("d r a", "a s b"),
             "texts.tsv": b"a\tthe  first\nd\tthe fourth\nz\tnobody\n",
         }
-        texts = {"file": "texts.tsv", "format": "tsv"}
+        texts = {"gloss": {"file": "texts.tsv", "format": "tsv"}}
         parts = {part: f"{part}.tsv" for part in ("train", "valid", "test")}
         return make_dataset("transductive", contents, parts, **{"entity_texts": texts} | changes)
 
@@ -85,7 +85,10 @@ def test_ids_are_places_among_sorted_labels(family, prepare_it):
     assert dataset.triples("train").tolist() == [[1, 0, 0], [0, 1, 2], [2, 0, 1], [1, 0, 0]]  # repeats stay
     assert dataset.triples("train").dtype == np.int32
     assert dataset.seen_in_training().tolist() == [True, True, True, False]
-    assert dataset.manifest["texts"] == {"entities": 2, "relations": 0}
+    assert dataset.manifest["texts"] == {"gloss": 2, "relations": 0}
+    assert dataset.entity_texts("gloss") == ["the first", "", "", "the fourth"]
+    with pytest.raises(UserError, match="no source of texts 'glos'; did you mean 'gloss'"):
+        dataset.entity_texts("glos")
 
 
 def test_transductive_candidates_and_filters(family, prepare_it):
@@ -281,8 +284,8 @@ def test_mirrored_datasets_have_the_counts_of_the_registry(name, registry, prepa
         pytest.skip(f"not in the folders of KELBENCH_MIRROR: {', '.join(missing)}")
     assert settings.counts is not None
     dataset = prepare_it(settings)
-    if settings.entity_texts is not None:
-        assert dataset.manifest["texts"]["entities"] == dataset.num_entities
+    if settings.entity_texts:
+        assert dataset.manifest["texts"][dataset.text_sources[0]] == dataset.num_entities
 
 
 def test_umls_ind_is_what_it_should_be(registry, prepare_it):
@@ -331,7 +334,7 @@ def test_a_single_custom_file_is_split(own):
     assert len(parts["test"]) == round(0.1 * len(lines))
     assert dataset.seen_in_training().all()
     assert dataset.manifest["notes"] == "2 repeated triples were left out before the split"
-    assert dataset.manifest["texts"]["entities"] == 1
+    assert dataset.manifest["texts"]["text"] == 1
     assert (dataset.name, dataset.manifest["input_files"]["data/texts.tsv"]) == (
         "mine",
         sha256_bytes(b"n1\tnumber one\n"),

@@ -75,3 +75,12 @@ def test_label_and_description_are_joined():
 )
 def test_malformed_json_is_named(content, message):
     assert message in refuse(content, "wikidata_json")
+
+
+def test_underscores_and_captions():
+    assert read(b"a\tone_two__three\n", "tsv_underscores") == {"a": "one two three"}
+    assert read(b'{"a": {"caption": "a  film", "entity_id": "Q1"}, "b": {}}', "captions_json") == {
+        "a": "a film",
+        "b": "",
+    }
+    assert "a: expected a caption, found 'x'" in refuse(b'{"a": "x"}', "captions_json")

@@ -23,6 +23,7 @@ SHIPPED = {
     "inductive": (3, 9),
     "kinships": (1, 7),
     "quick": (3, 22),
+    "texts": (8, 43),
     "wn18rr": (1, 7),
 }
 

@@ -50,13 +50,20 @@ class TripleSource(Settings):
     member: str | None = Field(None, description="path inside the archive, for .tar.gz and .zip files")
 
 
+TextFormat = Literal["tsv", "tsv_underscores", "wikidata_json", "captions_json"]
+
+
 class TextSource(Settings):
     """Where labels and texts of entities or relations stand."""
 
     file: str
     member: str | None = None
-    format: Literal["tsv", "wikidata_json"] = Field(
-        description="tsv: id, tab, text; wikidata_json: {id: {label, description}}"
+    format: TextFormat = Field(
+        description="tsv: id, tab, text; tsv_underscores: the same with _ for spaces; "
+        "wikidata_json: {id: {label, description}}, read as label: description; captions_json: {id: {caption}}"
+    )
+    before: str | None = Field(
+        None, min_length=1, description="keep what stands before this separator: the name of `name -- first sentence`"
     )
 
 
@@ -82,6 +89,21 @@ class Counts(Settings):
     extra_known: int | None = Field(None, description="triples that only filter (GraIL's _ind/valid)")
 
 
+class HeldOutEntities(Settings):
+    """How entities are held out of one graph (semi, full)."""
+
+    share: float = Field(gt=0, lt=0.5, description="of the entities, for validation and again for test")
+    seed: int = Field(description="decides which")
+
+
+class SplitFractions(Settings):
+    """Shares of a single triple file that become validation and test triples."""
+
+    valid: float = Field(gt=0, lt=0.5, description="share of the triples that become validation triples")
+    test: float = Field(gt=0, lt=0.5, description="share of the triples that become test triples")
+    seed: int = Field(description="decides the split")
+
+
 class DrawnInference(Settings):
     """An inductive dataset drawn from a transductive one (umls-ind)."""
 
@@ -91,12 +113,15 @@ class DrawnInference(Settings):
     seed: int
 
 
-Layout = Literal["transductive", "grail", "ilpc", "drawn", "wikidata5m_inductive"]
+Layout = Literal["transductive", "grail", "ilpc", "drawn", "wikidata5m_inductive", "pairs", "semi", "full"]
 
-# The triple sources that each layout needs.
+# The triple sources that each layout needs. A built dataset has one, that nobody need name: the whole graph.
 _PARTS: dict[str, tuple[str, ...]] = {
     "transductive": ("train", "valid", "test"),
     "drawn": ("train", "valid", "test"),
+    "pairs": ("graph",),
+    "semi": ("train", "valid", "test"),
+    "full": ("train", "valid", "test"),
     "wikidata5m_inductive": ("train", "valid", "test"),
     "ilpc": ("train", "inference", "valid", "test"),
     "grail": ("train", "valid", "inference", "inference_valid", "test"),
@@ -111,38 +136,52 @@ class DatasetSettings(Settings):
     version: str = Field(description="what distinguishes this release from others of the same name")
     layout: Layout = Field(description="how splits, candidates and filters follow from the files")
     source: str = Field(description="who published it: a citation")
-    files: list[DatasetFile] = Field(min_length=1, description="what to fetch")
-    triples: dict[str, TripleSource] = Field(description="split or graph -> where its triples stand")
-    entity_texts: TextSource | None = Field(None, description="descriptions of entities")
+    built: Literal["atlas"] | None = Field(None, description="made by kelbench from its own sources; no files then")
+    text_tasks: bool = Field(False, description="write the text tasks of a built dataset beside its graph")
+    files: list[DatasetFile] = Field(default_factory=list, description="what to fetch")
+    triples: dict[str, TripleSource] = Field(
+        default_factory=dict, description="split or graph -> where its triples stand"
+    )
+    entity_texts: dict[str, TextSource] = Field(
+        default_factory=dict, description="source of texts -> where they stand; a run takes the first unless it says"
+    )
+    entity_names: str | None = Field(None, description="the source of texts that holds nothing but names")
     relation_texts: TextSource | None = Field(None, description="names or descriptions of relations")
     draw: DrawnInference | None = Field(None, description="for layout: drawn")
+    held_out: HeldOutEntities | None = Field(None, description="for layouts semi and full")
+    split: SplitFractions | None = Field(None, description="for layout: pairs")
     counts: Counts | None = Field(None, description="asserted by prepare")
+    digests: dict[str, Sha256] = Field(
+        default_factory=dict,
+        description="file of the prepared dataset -> sha256, asserted by prepare; published for splits of our own",
+    )
     notes: str = Field("", description="what a reader of the report should know")
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
+        if self.built is None and not self.files:
+            raise ValueError("expected the key files, or built: atlas")
+        if self.built is not None and (self.files or self.triples or self.entity_texts or self.relation_texts):
+            raise ValueError("built goes without files, triples and texts")
+        if self.text_tasks and self.built is None:
+            raise ValueError("text_tasks goes with built")
         expected = _PARTS[self.layout]
-        if set(self.triples) != set(expected):
+        if self.built is None and set(self.triples) != set(expected):
             raise ValueError(
                 f"layout {self.layout} needs triples for {', '.join(expected)}, found {', '.join(self.triples)}"
             )
-        if (self.layout == "drawn") != (self.draw is not None):
-            raise ValueError("the key draw goes with layout: drawn, and only with it")
+        for key, layouts in (("draw", ("drawn",)), ("held_out", ("semi", "full")), ("split", ("pairs",))):
+            if (self.layout in layouts) != (getattr(self, key) is not None):
+                raise ValueError(f"the key {key} goes with layout: {' or '.join(layouts)}, and only with it")
+        if self.entity_names is not None and self.entity_names not in self.entity_texts:
+            raise ValueError(f"entity_names: {self.entity_names} is not one of entity_texts")
         known = {file.name for file in self.files}
-        parts: list[TripleSource | TextSource] = list(self.triples.values())
-        parts += [text for text in (self.entity_texts, self.relation_texts) if text is not None]
+        parts: list[TripleSource | TextSource] = [*self.triples.values(), *self.entity_texts.values()]
+        parts += [self.relation_texts] if self.relation_texts is not None else []
         for part in parts:
             if part.file not in known:
                 raise ValueError(f"{part.file} is not one of the files of this dataset{nearest(part.file, known)}")
         return self
-
-
-class SplitFractions(Settings):
-    """Shares of a single triple file that become validation and test triples."""
-
-    valid: float = Field(gt=0, lt=0.5, description="share of the triples that become validation triples")
-    test: float = Field(gt=0, lt=0.5, description="share of the triples that become test triples")
-    seed: int = Field(description="decides the split")
 
 
 class CustomDataset(Settings):

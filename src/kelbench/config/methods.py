@@ -185,7 +185,37 @@ class FrequencySettings(Settings):
         """No keys, nothing to check."""
 
 
-MethodSettings = KnowledgeEmbeddingSettings | PykeenSettings | NodePieceSettings | RandomSettings | FrequencySettings
+class TextCosineSettings(Settings):
+    """The cosine of an answer's text with that of the known entity and the relation; nothing is trained."""
+
+    encoder: Literal["bow", "minilm"] = Field(
+        description="bow: TF-IDF, its vocabulary from training entities; minilm: all-MiniLM-L6-v2, frozen"
+    )
+    relation: bool = Field(description="add the relation's text to that of the known entity")
+    texts: str | None = Field(None, description="source of the entities' texts; the dataset's first unless given")
+
+    def check_method(self, method: str) -> None:
+        """Every key fits."""
+
+
+class NameMatchSettings(Settings):
+    """Whether the name of one entity stands in the text of the other; nothing is trained."""
+
+    texts: str | None = Field(None, description="source of the entities' texts; the dataset's first unless given")
+
+    def check_method(self, method: str) -> None:
+        """Every key fits."""
+
+
+MethodSettings = (
+    KnowledgeEmbeddingSettings
+    | PykeenSettings
+    | NodePieceSettings
+    | RandomSettings
+    | FrequencySettings
+    | TextCosineSettings
+    | NameMatchSettings
+)
 
 # (method, engine) -> settings class. A new method adds its line here and in MODULE_OF.
 SETTINGS_OF: dict[tuple[str, str], type[MethodSettings]] = {
@@ -194,6 +224,8 @@ SETTINGS_OF: dict[tuple[str, str], type[MethodSettings]] = {
     ("nodepiece", "pykeen"): NodePieceSettings,
     ("random", "native"): RandomSettings,
     ("frequency", "native"): FrequencySettings,
+    ("text_cosine", "native"): TextCosineSettings,
+    ("name_match", "native"): NameMatchSettings,
 }
 
 # (method, engine) -> the module that trains it. Names, so that reading a config imports no torch.
@@ -203,4 +235,6 @@ MODULE_OF: dict[tuple[str, str], str] = {
     ("nodepiece", "pykeen"): "kelbench.methods.pykeen_engine",
     ("random", "native"): "kelbench.methods.controls",
     ("frequency", "native"): "kelbench.methods.controls",
+    ("text_cosine", "native"): "kelbench.methods.text_controls",
+    ("name_match", "native"): "kelbench.methods.text_controls",
 }

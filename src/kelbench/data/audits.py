@@ -1,6 +1,6 @@
 """What is odd about a prepared dataset: repeats, leakage, unseen names, degrees, texts. Never changes the dataset.
 
-`audit.json`: `{"dataset", "checks", "relation_pairs", "degrees"}`.
+`audit.json`: `{"dataset", "checks", "relation_pairs", "degrees", "texts"}`.
 
 - `checks`: a list of `{"check", "split", "count", "of", "severity", "explanation"}`. `count` of `of` things are as the
   explanation says. `severity` is `ok` (nothing found), `note` (worth knowing) or `warning` (numbers made on this
@@ -10,6 +10,7 @@
   symmetric. Listed where both shares are at least 0.8, the threshold of Akrami et al., Realistic re-evaluation of
   knowledge graph completion methods, SIGMOD 2020; at most 100.
 - `degrees`: entity space -> statistics of the number of known triples an entity stands in, and `without` any.
+- `texts`: a record of every source of texts (`kelbench.data.text_audits`).
 
 Triples are compared by label, so that an entity that stands in two graphs counts as one there.
 """
@@ -26,6 +27,7 @@ import numpy as np
 from kelbench.base.errors import UserError
 from kelbench.base.files import write_json
 from kelbench.data.prepared import PreparedDataset
+from kelbench.data.text_audits import text_records
 
 NEAR_INVERSE_SHARE = 0.8
 _MAX_PAIRS_LISTED = 100
@@ -92,6 +94,7 @@ def audit_dataset(folder: Path) -> None:
         "checks": audit.checks,
         "relation_pairs": pairs,
         "degrees": _degrees(dataset),
+        "texts": text_records(dataset),
     }
     write_json(folder / "audit.json", report)
 

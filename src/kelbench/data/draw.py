@@ -53,7 +53,7 @@ def draw_inference(triples: np.ndarray, num_entities: int, draw: DrawnInference)
     if draw.entities >= num_entities:
         raise UserError(f"draw.entities: expected fewer than the {num_entities} entities, found {draw.entities}")
     triples = np.unique(triples, axis=0)
-    chosen = np.argsort(_hash(np.arange(num_entities)[:, None], draw.seed), kind="stable")[: draw.entities]
+    chosen = random_order(num_entities, draw.seed)[: draw.entities]
     inside = np.zeros(num_entities, dtype=bool)
     inside[chosen] = True
     ends = inside[triples[:, 0]].astype(int) + inside[triples[:, 2]]
@@ -93,6 +93,52 @@ def split_by_fractions(triples: np.ndarray, split: SplitFractions) -> tuple[np.n
     sizes = tuple(max(1, round(share * len(triples))) for share in (split.test, split.valid))
     test, valid = _take(order[free], sizes, "split.test and split.valid")
     return np.delete(triples, np.concatenate([test, valid]), axis=0), triples[valid], triples[test]
+
+
+def split_by_pairs(triples: np.ndarray, split: SplitFractions) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Split one graph so that all triples between the same two entities, in either direction, stay together.
+
+    So no triple to be ranked has an inverse or a near duplicate in training. Going through the pairs of entities in the
+    order of their hashes, those with the first triple of an entity or of a relation are training pairs; of the rest,
+    the first are test, the next valid, until each has its share of the triples.
+
+    Args:
+        triples: int32 `(n, 3)`, each triple once.
+        split: shares and seed.
+
+    Returns:
+        Train, valid and test, int32 `(n, 3)` each, in the order of ids.
+
+    Raises:
+        UserError: too few triples can be taken away from training.
+    """
+    ends = np.sort(triples[:, [0, 2]], axis=1)
+    _, pair, sizes = np.unique(ends, axis=0, return_inverse=True, return_counts=True)
+    pair = pair.reshape(-1)
+    order = np.lexsort((pair, _hash(ends, split.seed)))
+    first = _first_with(triples[order][:, [0, 2]]) | _first_with(triples[order][:, [1]])
+    needed = np.zeros(len(sizes), dtype=bool)
+    np.logical_or.at(needed, pair[order], first)
+    _, places = np.unique(pair[order], return_index=True)
+    in_order = np.argsort(places, kind="stable")
+    free = in_order[~needed[in_order]]
+    part = np.zeros(len(sizes), dtype=np.int8)
+    wanted = [max(1, round(share * len(triples))) for share in (split.test, split.valid)]
+    if sum(wanted) > sizes[free].sum():
+        raise UserError(
+            f"split.test and split.valid: expected {sum(wanted)} triples that can be taken away while every entity and "
+            f"relation stays known, found {sizes[free].sum()}; ask for fewer"
+        )
+    taken = np.cumsum(sizes[free])
+    part[free[taken <= wanted[0]]] = 2
+    part[free[(taken > wanted[0]) & (taken <= sum(wanted))]] = 1
+    of_triple = part[pair]
+    return triples[of_triple == 0], triples[of_triple == 1], triples[of_triple == 2]
+
+
+def random_order(count: int, seed: int) -> np.ndarray:
+    """The numbers below `count` in the order of their hashes, int64 `(count,)`."""
+    return np.argsort(_hash(np.arange(count)[:, None], seed), kind="stable")
 
 
 def _take(free: np.ndarray, sizes: tuple[int, ...], keys: str) -> list[np.ndarray]:

@@ -10,6 +10,14 @@
 | ilpc, drawn | test | entities of the inference graph | inference + valid + test |
 | wikidata5m_inductive | valid | the split's entities; secondly all | the split's triples; secondly train + valid |
 | wikidata5m_inductive | test | the split's entities; secondly all | the split's triples; secondly all |
+| pairs | valid, test | as transductive | as transductive |
+| semi | valid | all entities | train + valid |
+| semi | test | all entities | train + valid + test |
+| full | valid | the split's entities; secondly all | the split's triples; secondly train + valid |
+| full | test | the split's entities; secondly all | the split's triples; secondly all |
+
+pairs, semi and full split one graph here: pairs keeps all triples between two entities together, semi and full hold out
+entities (`kelbench.data.by_entity`).
 
 Triples stay as they are in the files, repeated ones too: the official counts hold, and the audit counts the repeats.
 """
@@ -21,8 +29,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from kelbench.config.datasets import DatasetSettings, DrawnInference
-from kelbench.data.draw import draw_inference
+from kelbench.base.errors import UserError
+from kelbench.config.datasets import DatasetSettings, DrawnInference, HeldOutEntities
+from kelbench.data.by_entity import full_split, semi_split
+from kelbench.data.draw import draw_inference, split_by_pairs
 from kelbench.data.prepared import Protocol
 from kelbench.data.triple_files import Numbering
 
@@ -32,6 +42,8 @@ Reader = Callable[[str, Numbering, Numbering], np.ndarray]
 _SPACES: dict[str, dict[str, tuple[str, ...]]] = {
     "transductive": {"train": ("train", "valid", "test")},
     "drawn": {"train": ("train", "valid", "test")},
+    "semi": {"train": ("train", "valid", "test")},
+    "full": {"train": ("train", "valid", "test")},
     "grail": {"train": ("train", "valid"), "test": ("inference", "inference_valid", "test")},
     "ilpc": {"train": ("train",), "test": ("inference", "valid", "test")},
     "wikidata5m_inductive": {"train": ("train",), "valid": ("valid",), "test": ("test",)},
@@ -73,14 +85,22 @@ def read_graphs(settings: DatasetSettings, read: Reader) -> Graphs:
         settings: the layout, and for `drawn` the sizes.
         read: `(part, entities, relations)` -> triples int32 `(n, 3)`, numbering labels as it goes.
     """
-    spaces, relations, parts = read_parts(_SPACES[settings.layout], read)
+    files: dict[str, tuple[str, ...]] = (
+        {"train": ("graph",)} if settings.built is not None else _SPACES[settings.layout]
+    )
+    spaces, relations, parts = read_parts(files, read)
     if settings.draw is not None:  # layout: drawn, and only that
         return _drawn(spaces["train"], relations, parts, settings.draw)
+    if settings.held_out is not None:
+        return _by_entity(settings.layout, spaces["train"], relations, parts, settings.held_out)
+    if settings.split is not None:
+        train, valid, test = split_by_pairs(_pooled(parts), settings.split)
+        return Graphs(spaces, relations, transductive_splits({"train": train, "valid": valid, "test": test}))
     splits = {
         "transductive": transductive_splits,
         "grail": _grail_splits,
         "ilpc": _ilpc_splits,
-        "wikidata5m_inductive": _wikidata5m_inductive_splits,
+        "wikidata5m_inductive": _own_graph_splits,
     }[settings.layout](parts)
     return Graphs(spaces, relations, splits)
 
@@ -160,7 +180,7 @@ def _ilpc_splits(parts: dict[str, np.ndarray]) -> dict[str, Split]:
     }
 
 
-def _wikidata5m_inductive_splits(parts: dict[str, np.ndarray]) -> dict[str, Split]:
+def _own_graph_splits(parts: dict[str, np.ndarray]) -> dict[str, Split]:
     """Each split has a graph of its own, of which nothing is known: only texts say what an entity is.
 
     Selection must not see test, so the second protocol of valid filters by train and valid. As the spaces share no ids,
@@ -176,6 +196,47 @@ def _wikidata5m_inductive_splits(parts: dict[str, np.ndarray]) -> dict[str, Spli
         )
         splits[name] = Split(name, parts[name], protocols=protocols)
     return splits
+
+
+def _semi_splits(parts: dict[str, np.ndarray]) -> dict[str, Split]:
+    """A held-out entity competes with, and is asked about beside, all others."""
+    everything = ("train", "valid", "test")
+    before = {"valid": ("train", "valid"), "test": everything}
+    splits = {"train": Split("train", parts["train"])}
+    for name, files in before.items():
+        protocol = Protocol("all", everything, tuple(f"{split}/triples.npy" for split in files))
+        splits[name] = Split(name, parts[name], protocols=(protocol,))
+    return splits
+
+
+def _pooled(parts: dict[str, np.ndarray]) -> np.ndarray:
+    """Each triple of all parts once, in the order of ids."""
+    return np.unique(np.concatenate(list(parts.values())), axis=0)
+
+
+def _by_entity(
+    layout: str, labels: list[str], relations: list[str], parts: dict[str, np.ndarray], held_out: HeldOutEntities
+) -> Graphs:
+    """Hold out entities of one graph; each part's entities are a space. Who is left without a triple is left out."""
+    draw = semi_split if layout == "semi" else full_split
+    try:
+        split = draw(_pooled(parts), len(labels), held_out.share, held_out.seed)
+    except ValueError as error:
+        raise UserError(f"held_out.share: {error}") from None
+    cut = {"train": split.train, "valid": split.valid, "test": split.test}
+    part = np.full(len(labels), -1)
+    for number, triples in enumerate(cut.values()):
+        ends = np.unique(triples[:, [0, 2]])
+        part[ends[part[ends] < 0]] = number
+    order = np.lexsort((np.arange(len(labels)), part))
+    ids = np.empty(len(labels), dtype=np.int32)
+    ids[order] = np.arange(len(labels)) - np.count_nonzero(part < 0)
+    used, relation_ids = _used_relations(list(cut.values()), len(relations))
+    for triples in cut.values():
+        _renumber(triples, ids, relation_ids)
+    spaces = {name: [labels[entity] for entity in np.flatnonzero(part == number)] for number, name in enumerate(cut)}
+    splits = _semi_splits(cut) if layout == "semi" else _own_graph_splits(cut)
+    return Graphs(spaces, [relations[place] for place in used], splits)
 
 
 def _drawn(labels: list[str], relations: list[str], parts: dict[str, np.ndarray], draw: DrawnInference) -> Graphs:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import IO, Any, Literal
 
@@ -15,6 +16,9 @@ from kelbench.base.errors import ProblemList, UserError
 from kelbench.base.files import digest_of, sha256_file, write_array, write_json, write_text
 from kelbench.config.datasets import Counts, CustomDataset, DatasetSettings, SplitFractions, TextSource, TripleSource
 from kelbench.data.archives import open_member
+from kelbench.data.atlas.graph import NAMES, entity_texts, number_facts, relation_texts, source_digests
+from kelbench.data.atlas.sources import Sources, read_sources
+from kelbench.data.atlas.tasks.write import write_tasks
 from kelbench.data.draw import split_by_fractions
 from kelbench.data.fetch import open_verified
 from kelbench.data.layouts import Graphs, Split, read_graphs, read_parts, transductive_splits
@@ -64,7 +68,24 @@ class Inputs:
         with self.open(source.file, source.member) as (stream, where):
             texts, normalised = read_texts(stream, where, source.format)
         self.note(source.file, source.member, normalised)
+        if source.before is not None:
+            texts = {label: text.split(source.before, 1)[0].strip() for label, text in texts.items()}
         return texts
+
+
+@dataclass(frozen=True)
+class Texts:
+    """Texts of a dataset: source -> label -> text for entities, label -> text for relations.
+
+    Attributes:
+        entities: source -> label -> text; the first source is that of runs that name none.
+        relations: label -> text.
+        names: the source that holds names alone, if any does.
+    """
+
+    entities: dict[str, dict[str, str]]
+    relations: dict[str, str]
+    names: str | None = None
 
 
 def prepare_dataset(settings: DatasetSettings, folder: Path) -> None:
@@ -77,11 +98,14 @@ def prepare_dataset(settings: DatasetSettings, folder: Path) -> None:
     Raises:
         UserError: a file is missing, damaged or malformed, or the counts are not those of the registry.
     """
-    paths = {file.name: open_verified(file) for file in settings.files}
-    inputs = Inputs(paths, {file.name: file.sha256 for file in settings.files})
-    graphs = read_graphs(
-        settings, lambda part, entities, relations: inputs.triples(settings.triples[part], entities, relations)
-    )
+    write_more = None
+    if settings.built is not None:
+        sources = read_sources()
+        inputs, graphs, texts = _built(settings, sources)
+        if settings.text_tasks:
+            write_more = partial(write_tasks, sources=sources)
+    else:
+        inputs, graphs, texts = _read_files(settings)
     if settings.counts is not None:
         _assert_counts(settings.name, settings.counts, graphs)
     facts = {
@@ -93,7 +117,26 @@ def prepare_dataset(settings: DatasetSettings, folder: Path) -> None:
         "licences": sorted({file.licence for file in settings.files}),
         "notes": settings.notes,
     }
-    write_prepared(folder, graphs, inputs, facts, settings.entity_texts, settings.relation_texts)
+    write_prepared(folder, graphs, inputs, facts, texts, settings.digests, write_more)
+
+
+def _read_files(settings: DatasetSettings) -> tuple[Inputs, Graphs, Texts]:
+    paths = {file.name: open_verified(file) for file in settings.files}
+    inputs = Inputs(paths, {file.name: file.sha256 for file in settings.files})
+    graphs = read_graphs(
+        settings, lambda part, entities, relations: inputs.triples(settings.triples[part], entities, relations)
+    )
+    entity_texts = {name: inputs.texts(source) for name, source in settings.entity_texts.items()}
+    return inputs, graphs, Texts(entity_texts, inputs.texts(settings.relation_texts), settings.entity_names)
+
+
+def _built(settings: DatasetSettings, sources: Sources) -> tuple[Inputs, Graphs, Texts]:
+    inputs = Inputs({}, source_digests())
+
+    def read(_: str, entities: Numbering, relations: Numbering) -> np.ndarray:
+        return number_facts(sources, entities, relations)
+
+    return inputs, read_graphs(settings, read), Texts(entity_texts(sources), relation_texts(sources), NAMES)
 
 
 def prepare_custom(name: str, custom: CustomDataset, base: Path, folder: Path) -> None:
@@ -128,12 +171,14 @@ def prepare_custom(name: str, custom: CustomDataset, base: Path, folder: Path) -
         "licences": [],
         "notes": notes,
     }
-    write_prepared(folder, graphs, inputs, facts, _tsv(custom.entity_texts), _tsv(custom.relation_texts))
+    described = {"text": inputs.texts(_tsv(custom.entity_texts))} if custom.entity_texts is not None else {}
+    texts = Texts(described, inputs.texts(_tsv(custom.relation_texts)))
+    write_prepared(folder, graphs, inputs, facts, texts)
 
 
 def _tsv(file: str | None) -> TextSource | None:
     form: Literal["tsv"] = "tsv"
-    return TextSource(file=file, member=None, format=form) if file is not None else None
+    return TextSource(file=file, member=None, format=form, before=None) if file is not None else None
 
 
 def _read(inputs: Inputs, files: dict[str, str]) -> tuple[list[str], list[str], dict[str, np.ndarray]]:
@@ -196,8 +241,9 @@ def write_prepared(
     graphs: Graphs,
     inputs: Inputs,
     facts: dict[str, Any],
-    entity_texts: TextSource | None,
-    relation_texts: TextSource | None,
+    texts: Texts,
+    digests: dict[str, str] | None = None,
+    write_more: Callable[[Path], tuple[list[str], dict[str, Any]]] | None = None,
 ) -> None:
     """Write arrays and tables, then the manifest that makes them a dataset.
 
@@ -206,10 +252,13 @@ def write_prepared(
         graphs: entity spaces, relations and splits.
         inputs: what the graphs were read from.
         facts: further keys of the manifest: dataset, version, licence and so on.
-        entity_texts: where the entities' texts are read from, if anywhere.
-        relation_texts: where the relations' texts are.
+        texts: of entities and relations.
+        digests: file -> SHA-256 that it must have.
+        write_more: writes further files into the folder; returns their paths there, and the manifest's `text_tasks`.
+
+    Raises:
+        UserError: a file has another digest.
     """
-    texts_of_entities, texts_of_relations = inputs.texts(entity_texts), inputs.texts(relation_texts)
     with _manifest_last(folder) as manifest_path:
         files: list[str] = []
         for name, split in graphs.splits.items():
@@ -217,12 +266,14 @@ def write_prepared(
         spaces, start = {}, 0
         for space, labels in graphs.spaces.items():
             file = f"{space}/entities.tsv"
-            _write_table(folder / file, labels, texts_of_entities, start)
+            _write_table(folder / file, labels, list(texts.entities.values()), start)
             spaces[space] = {"start": start, "stop": start + len(labels), "file": file}
             start += len(labels)
             files.append(file)
-        _write_table(folder / "relations.tsv", graphs.relations, texts_of_relations, 0)
+        _write_table(folder / "relations.tsv", graphs.relations, [texts.relations], 0)
         files.append("relations.tsv")
+        more, text_tasks = write_more(folder) if write_more is not None else ([], {})
+        files += more
         manifest = {
             "format": MANIFEST_FORMAT,
             **facts,
@@ -233,11 +284,16 @@ def write_prepared(
             "input_files": inputs.digests,
             "files": {file: sha256_file(folder / file) for file in files},
             "normalised": inputs.normalised,
+            "text_sources": list(texts.entities),
+            "entity_names": texts.names,
             "texts": {
-                "entities": sum(_with_text(labels, texts_of_entities) for labels in graphs.spaces.values()),
-                "relations": _with_text(graphs.relations, texts_of_relations),
-            },
+                source: sum(_with_text(labels, found) for labels in graphs.spaces.values())
+                for source, found in texts.entities.items()
+            }
+            | {"relations": _with_text(graphs.relations, texts.relations)},
+            "text_tasks": text_tasks,
         }
+        _assert_digests(facts["dataset"], digests or {}, manifest["files"])
         write_json(manifest_path, manifest)
     _LOG.info("%s: %s", facts["dataset"], count(graphs))
 
@@ -267,9 +323,21 @@ def _write_split(folder: Path, name: str, split: Split) -> list[str]:
     return [f"{name}/{kind}.npy" for kind in arrays]
 
 
-def _write_table(path: Path, labels: list[str], texts: dict[str, str], start: int) -> None:
-    rows = (f"{number}\t{label}\t{texts.get(label, '')}\n" for number, label in enumerate(labels, start))
+def _write_table(path: Path, labels: list[str], sources: list[dict[str, str]], start: int) -> None:
+    """A line an entity or relation: id, label, a text of each source, an empty one where there is no source."""
+    rows = (
+        f"{number}\t{label}\t" + "\t".join(texts.get(label, "") for texts in sources) + "\n"
+        for number, label in enumerate(labels, start)
+    )
     write_text(path, "".join(rows))
+
+
+def _assert_digests(name: str, expected: dict[str, str], found: dict[str, str]) -> None:
+    problems = ProblemList(f"dataset {name}: the files prepared are not those of its registry entry")
+    for file, digest in expected.items():
+        if found.get(file) != digest:
+            problems.add(f"{file}: expected sha256 {digest}, found {found.get(file, 'no such file')}")
+    problems.raise_if_any()
 
 
 def _with_text(labels: list[str], texts: dict[str, str]) -> int:

@@ -4,7 +4,7 @@ Folder `data/prepared/NAME/`:
 
     manifest.json      what is here, its digests and counts; for each split its candidates and filter sets
     relations.tsv      id, label, text
-    train/             entities.tsv (id, label, text) and triples.npy
+    train/             entities.tsv (id, label, and a text for each of the manifest's `text_sources`) and triples.npy
     valid/, test/      triples.npy (to be ranked), support.npy (known at inference, may be empty),
                        known.npy (only filters, may be empty), and entities.tsv where the split has entities of its own
 
@@ -21,7 +21,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from kelbench.base.errors import UserError
+from kelbench.base.errors import UserError, nearest
 from kelbench.base.files import read_json
 
 SplitName = Literal["train", "valid", "test"]
@@ -138,13 +138,51 @@ class PreparedDataset:
             seen[array[:, 2]] = True
         return seen
 
+    @property
+    def text_sources(self) -> list[str]:
+        """Sources of the entities' texts; a run takes the first unless it says."""
+        return list(self.manifest.get("text_sources", []))
+
+    @property
+    def name_source(self) -> str | None:
+        """The source of texts that holds names alone, if any does."""
+        source: str | None = self.manifest.get("entity_names")
+        return source
+
+    def entity_texts(self, source: str) -> list[str]:
+        """The text, possibly empty, of every entity by id.
+
+        Raises:
+            UserError: the dataset has no such source.
+        """
+        if source not in self.text_sources:
+            raise UserError(
+                f"{self.name}: no source of texts {source!r}{nearest(source, self.text_sources)}; "
+                f"there {'is' if len(self.text_sources) == 1 else 'are'} {', '.join(self.text_sources) or 'none'}"
+            )
+        column = 2 + self.text_sources.index(source)
+        texts = [""] * self.num_entities
+        for space in self.spaces:
+            for row in self._entity_table(space):
+                texts[int(row[0])] = row[column]
+        return texts
+
+    def relation_texts(self) -> list[str]:
+        """The text of every relation by id; its label where it has none."""
+        return [text or label.replace("_", " ").strip() for _, label, text in self.relation_rows()]
+
     def entity_rows(self, space: str) -> Iterator[tuple[int, str, str]]:
-        """Id, label and text (may be empty) of each entity of a space, in the order of ids."""
+        """Id, label and text (may be empty) of each entity of a space, in the order of ids; of the first source."""
+        for identifier, label, text, *_ in self._entity_table(space):
+            yield int(identifier), label, text
+
+    def _entity_table(self, space: str) -> Iterator[list[str]]:
         return _rows(self.folder / self.manifest["entity_spaces"][space]["file"])
 
     def relation_rows(self) -> Iterator[tuple[int, str, str]]:
         """Id, label and text (may be empty) of each relation, in the order of ids."""
-        return _rows(self.folder / "relations.tsv")
+        for identifier, label, text in _rows(self.folder / "relations.tsv"):
+            yield int(identifier), label, text
 
     def entity_labels(self) -> list[str]:
         """Labels of all entities by id. In an inductive dataset one label may stand in two spaces."""
@@ -159,8 +197,7 @@ class PreparedDataset:
         return [label for _, label, _ in self.relation_rows()]
 
 
-def _rows(path: Path) -> Iterator[tuple[int, str, str]]:
+def _rows(path: Path) -> Iterator[list[str]]:
     with path.open(encoding="utf-8", newline="\n") as stream:
         for line in stream:
-            identifier, label, text = line.rstrip("\n").split("\t")
-            yield int(identifier), label, text
+            yield line.rstrip("\n").split("\t")

@@ -1,4 +1,4 @@
-"""Labels and texts of entities and relations, one source a dataset.
+"""Labels and texts of entities and relations, read from one source.
 
 Runs of white space (tabs and line ends among them) become one space, so that a text fits into one field of a TSV.
 """
@@ -6,27 +6,35 @@ Runs of white space (tabs and line ends among them) become one space, so that a 
 from __future__ import annotations
 
 import json
-from typing import IO, Any, Literal
+from typing import IO, Any
 
 from kelbench.base.errors import ProblemList, UserError
+from kelbench.config.datasets import TextFormat
 from kelbench.data.triple_files import Normalised, line_blocks, text_defect
 
 
-def read_texts(
-    stream: IO[bytes], where: str, form: Literal["tsv", "wikidata_json"]
-) -> tuple[dict[str, str], Normalised]:
+def read_texts(stream: IO[bytes], where: str, form: TextFormat) -> tuple[dict[str, str], Normalised]:
     """Read identifier -> text.
 
     Args:
         stream: the file or archive member, open for reading bytes.
         where: what error messages call it.
-        form: `tsv`: identifier, tab, text (further tabs belong to the text, which may be empty); `wikidata_json`: one
-            object ``{id: {"label": ..., "description": ...}}``, read as ``label: description``.
+        form: `tsv`: identifier, tab, text (further tabs belong to the text, which may be empty); `tsv_underscores`: the
+            same, with `_` for spaces in the text; `wikidata_json`: one object
+            ``{id: {"label": ..., "description": ...}}``, read as ``label: description``; `captions_json`: one object
+            ``{id: {"caption": ...}}``.
 
     Raises:
         UserError: the file is malformed, or gives one identifier two different texts.
     """
-    return _read_tsv(stream, where) if form == "tsv" else _read_wikidata_json(stream, where)
+    if form == "wikidata_json":
+        return _read_json(stream, where, ("label", "description"))
+    if form == "captions_json":
+        return _read_json(stream, where, ("caption",))
+    texts, normalised = _read_tsv(stream, where)
+    if form == "tsv_underscores":
+        texts = {identifier: one_line(text.replace("_", " ")) for identifier, text in texts.items()}
+    return texts, normalised
 
 
 def _read_tsv(stream: IO[bytes], where: str) -> tuple[dict[str, str], Normalised]:
@@ -57,8 +65,8 @@ def _add_line(line: bytes, texts: dict[str, str]) -> str | None:
     return None
 
 
-def _read_wikidata_json(stream: IO[bytes], where: str) -> tuple[dict[str, str], Normalised]:
-    problems = ProblemList(f"{where} is not a file of labels and descriptions")
+def _read_json(stream: IO[bytes], where: str, keys: tuple[str, ...]) -> tuple[dict[str, str], Normalised]:
+    problems = ProblemList(f"{where} is not a file of texts")
     try:
         entries = json.loads(stream.read().decode("utf-8-sig"), object_pairs_hook=_distinct_keys)
     except UnicodeDecodeError as error:
@@ -71,9 +79,11 @@ def _read_wikidata_json(stream: IO[bytes], where: str) -> tuple[dict[str, str], 
         raise UserError(f"{where}:1: expected an object of identifiers, found {type(entries).__name__}")
     texts: dict[str, str] = {}
     for identifier, entry in entries.items():
-        parts = [entry.get(key) or "" for key in ("label", "description")] if isinstance(entry, dict) else [None]
+        parts = [entry.get(key) or "" for key in keys] if isinstance(entry, dict) else [None]
         if not all(isinstance(part, str) for part in parts):
-            problems.add(f"{where}: {identifier}: expected a label and a description, found {entry!r}"[:500])
+            problems.add(
+                f"{where}: {identifier}: expected {' and '.join(f'a {key}' for key in keys)}, found {entry!r}"[:500]
+            )
             continue
         texts[identifier] = ": ".join(text for part in parts if (text := one_line(str(part))))
     problems.raise_if_any()

@@ -109,7 +109,7 @@ def run_rows(dataset: PreparedDataset, result: RunResult) -> list[Row]:
                 "preset": run.preset,
                 "method": run.method_label,
                 "engine": run.engine,
-                "encoder": None,
+                "encoder": getattr(run.settings, "encoder", None),
                 "mean": mean(values),
                 "sd": standard_deviation(values),
                 "ci_seed": seed_interval(values),

@@ -8,9 +8,11 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
+from kelbench.base.errors import UserError
 from kelbench.base.files import write_text
 from kelbench.config.experiment import Run
 from kelbench.data.prepared import PreparedDataset
+from kelbench.encoders.load import load_model
 from kelbench.encoders.tables import EmbeddingTables
 
 
@@ -21,10 +23,12 @@ def export_embeddings(run: Run, seed: int | None, prepared: Path, results: Path,
         the three paths.
 
     Raises:
-        UserError: the seed or the model is unknown.
+        UserError: the seed or the model is unknown, or its vectors are sparse.
     """
     dataset = PreparedDataset(prepared / run.dataset)
-    tables = EmbeddingTables.load(run.seed_folder(results, run.chosen_seed(seed)) / "model.safetensors")
+    tables = load_model(run.seed_folder(results, run.chosen_seed(seed)) / "model.safetensors")
+    if not isinstance(tables, EmbeddingTables):
+        raise UserError(f"{run.name} has sparse vectors over words or entities, which export cannot write as tables")
     relations = dataset.relation_labels()
     if tables.reciprocal:
         relations = [*relations, *(f"inverse of {label}" for label in relations)]

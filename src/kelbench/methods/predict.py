@@ -10,6 +10,8 @@ import torch
 from kelbench.base.errors import UserError, nearest
 from kelbench.config.experiment import Run
 from kelbench.data.prepared import PreparedDataset
+from kelbench.encoders.load import load_model
+from kelbench.encoders.sparse import SparseTables
 from kelbench.encoders.tables import EmbeddingTables, Side
 from kelbench.scoring import similarity_matrix
 
@@ -32,22 +34,32 @@ def predict_table(
         UserError: a label, the seed or the model is unknown.
     """
     dataset = PreparedDataset(prepared / run.dataset)
-    tables = EmbeddingTables.load(run.seed_folder(results, run.chosen_seed(seed)) / "model.safetensors")
+    model = load_model(run.seed_folder(results, run.chosen_seed(seed)) / "model.safetensors")
     side: Side = "tail" if head is not None else "head"
     candidates = dataset.candidates(dataset.protocols("test")[0])
     labels = dataset.entity_labels()
     given = entity_id(head if head is not None else tail or "", labels, candidates, run.dataset)
     asked = relation_id(relation, dataset)
-    with torch.no_grad():
-        queries = tables.queries(side, torch.tensor([given]), torch.tensor([asked]))
-        rows = tables.candidates(torch.from_numpy(candidates))
-        scores = similarity_matrix(tables.similarity, queries, rows)[0].numpy()
+    scores = _scores(model, side, given, asked, candidates)
     known = known_answers(dataset, side, given, asked)
     lines = ["rank\tscore\tanswer\tknown in"]
     for rank, position in enumerate(np.argsort(-scores, kind="stable")[:top], start=1):
         answer = int(candidates[position])
         lines.append(f"{rank}\t{scores[position]:.4f}\t{labels[answer]}\t{known.get(answer, '')}")
     return "\n".join(lines)
+
+
+def _scores(
+    model: EmbeddingTables | SparseTables, side: Side, given: int, asked: int, candidates: np.ndarray
+) -> np.ndarray:
+    """The score of each candidate, `(n,)`."""
+    if isinstance(model, SparseTables):
+        query = model.sparse_queries(side, np.array([given]), np.array([asked]))
+        return np.asarray((query @ model.sparse_candidates(candidates).T).toarray()[0])
+    with torch.no_grad():
+        queries = model.queries(side, torch.tensor([given]), torch.tensor([asked]))
+        rows = model.candidates(torch.from_numpy(candidates))
+        return np.asarray(similarity_matrix(model.similarity, queries, rows)[0].numpy())
 
 
 def entity_id(label: str, labels: list[str], candidates: np.ndarray, dataset: str) -> int:

@@ -18,6 +18,7 @@ from kelbench.base.provenance import provenance
 from kelbench.config.experiment import Run
 from kelbench.config.methods import MODULE_OF
 from kelbench.data.prepared import PreparedDataset
+from kelbench.encoders.load import load_model
 from kelbench.encoders.tables import EmbeddingTables
 from kelbench.tasks.link_prediction import evaluate, set_threads
 from kelbench.training.job import TrainedModel, TrainingJob
@@ -61,7 +62,8 @@ def evaluate_run(run: Run, prepared: Path, results: Path, threads: int) -> None:
     for seed in run.seeds:
         folder = run.seed_folder(results, seed)
         _LOG.info("ranking %s on %s, seed %d", run.name, run.dataset, seed)
-        evaluate(EmbeddingTables.load(folder / "model.safetensors").to(run.device), dataset, folder)
+        model = load_model(folder / "model.safetensors")
+        evaluate(model.to(run.device) if isinstance(model, EmbeddingTables) else model, dataset, folder)
 
 
 def _start(run: Run, threads: int) -> None:

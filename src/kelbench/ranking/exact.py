@@ -31,6 +31,7 @@ from kelbench.ranking.asked import Asked, Block, Counter, Interval, full_float32
 from kelbench.ranking.bounds import LARGEST, Sizes, interval, is_exact
 from kelbench.ranking.candidates import CandidateRows
 from kelbench.ranking.known_answers import KnownAnswers, Side, answers_of, query_keys
+from kelbench.ranking.sparse import SparseLinkPredictor, sparse_ranks
 from kelbench.scoring import Similarity
 
 BLOCK_BYTES = 256 << 20
@@ -78,7 +79,7 @@ class SideRanks:
 
 
 def rank_side(
-    predictor: LinkPredictor,
+    predictor: LinkPredictor | SparseLinkPredictor,
     triples: np.ndarray,
     side: Side,
     candidate_sets: Sequence[np.ndarray],
@@ -109,6 +110,9 @@ def rank_side(
     if len(triples) == 0:
         nothing = np.zeros((len(candidate_sets), 0), dtype=np.int32)
         return SideRanks(nothing, nothing, nothing, 0)
+    if isinstance(predictor, SparseLinkPredictor):
+        ranks = sparse_ranks(predictor, triples, side, candidate_sets, known, num_relations, block_bytes)
+        return SideRanks(*ranks, recomputed=0)
     with torch.no_grad(), full_float32():
         ranking = _Ranking(predictor, side, candidate_sets, known, block_bytes, early_termination, with_torch)
         return ranking.ranks(triples, num_relations)

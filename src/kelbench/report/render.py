@@ -75,8 +75,10 @@ def _dataset(board: Board, experiment: Experiment, name: str) -> dict[str, Any]:
         "unseen": sections.unseen_table(board, name),
         "ties": sections.ties_table(board, name),
         "breakdowns": sections.breakdown_tables(board, name),
+        "name_match": sections.name_match_table(board, name),
         "protocol": sections.protocol_table(board, name),
         "audit": sections.audit_table(board, name),
+        "texts": sections.texts_table(board, name),
         "relation_pairs": sections.relation_pairs_table(board, name),
         "panels": curves.panels(_curves(board, experiment, name)),
     }

@@ -195,6 +195,25 @@ def breakdown_tables(board: Board, dataset: str) -> list[Table]:
     return tables
 
 
+def name_match_table(board: Board, dataset: str) -> Table | None:
+    """MRR of every run where the name of one entity stands in the other's text, and where not; None without names."""
+    found = [
+        (run, [board.row(dataset, run, "mrr", breakdown=part) for part in (None, "name match=yes", "name match=no")])
+        for run in board.runs(dataset)
+    ]
+    rows = [[Cell(run), *(_number(row) for row in parts)] for run, parts in found if all(parts)]
+    if not rows:
+        return None
+    sizes = [row["n_triples"] if row else 0 for row in found[0][1]]
+    columns = [Column("Run")]
+    columns += [
+        Column(f"MRR, {name} ({count(size)} triples)", True, "up")
+        for name, size in zip(("all", "name match", "no name match"), sizes, strict=True)
+    ]
+    caption = f"{board.title(dataset)}: by name match (the name of one entity stands in the text of the other)"
+    return Table(f"name-match-{dataset}", caption, columns, [Group(rows)])
+
+
 def protocol_table(board: Board, dataset: str) -> Table:
     """What is ranked against what, and which triples are filtered."""
     columns = [
@@ -242,6 +261,33 @@ def audit_table(board: Board, dataset: str) -> Table | None:
         )
     title = board.title(dataset)
     return Table(f"audit-{dataset}", f"{title}: audit", columns, [Group(rows)]) if rows else None
+
+
+def texts_table(board: Board, dataset: str) -> Table | None:
+    """What each source of texts can tell; None where there is none."""
+    columns = [
+        Column("Texts"),
+        Column("Entities with text", True),
+        Column("Different texts", True),
+        Column("Median words", True),
+        Column("Oracle MRR", True),
+        Column("Test triples with a name match", True),
+    ]
+    rows = []
+    for record in board.datasets[dataset]["audit"].get("texts", []):
+        share = record["name_match"]
+        rows.append(
+            [
+                Cell(record["source"].replace("_", " ")),
+                Cell(f"{count(record['with_text'])} of {count(record['entities'])}", record["with_text"]),
+                Cell(count(record["distinct"]), record["distinct"]),
+                Cell(f"{record['median_words']:.0f}", record["median_words"]),
+                Cell(f"{record['oracle_mrr']:.3f}", record["oracle_mrr"]),
+                Cell("\N{EN DASH}" if share is None else f"{100 * share:.1f} %", share),
+            ]
+        )
+    caption = f"{board.title(dataset)}: texts"
+    return Table(f"texts-{dataset}", caption, columns, [Group(rows)]) if rows else None
 
 
 def relation_pairs_table(board: Board, dataset: str) -> Table | None:

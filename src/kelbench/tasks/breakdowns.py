@@ -1,4 +1,4 @@
-"""Parts of a test set by which link prediction is broken down: relation, relation category, degree of the answer."""
+"""Parts by which link prediction is broken down: relation, its category, degree of the answer, name match."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from kelbench.data.name_match import pairs_with_match
 from kelbench.data.prepared import PreparedDataset
 
 # Bordes et al. 2013, Section 4.2: "many" is an average of 1.5 or more.
@@ -38,6 +39,18 @@ def breakdown_masks(
             f"degree={name}",
             (answer_degree >= low) & (answer_degree <= (high if high is not None else answer_degree)),
         )
+    yield from _name_match_masks(dataset, ranked)
+
+
+def _name_match_masks(dataset: PreparedDataset, ranked: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
+    """Whether the name of one entity stands in the other's text; nothing where the dataset has no names."""
+    if dataset.name_source is None:
+        return
+    names, texts = dataset.entity_texts(dataset.name_source), dataset.entity_texts(dataset.text_sources[0])
+    pairs, place = np.unique(ranked[:, [0, 2]], axis=0, return_inverse=True)
+    match = pairs_with_match(names, texts, pairs)[place.reshape(-1)]
+    yield "name match=yes", match
+    yield "name match=no", ~match
 
 
 def known_graph(dataset: PreparedDataset) -> np.ndarray:

@@ -20,8 +20,10 @@ from kelbench.data.prepared import PreparedDataset, Protocol
 from kelbench.ranking.exact import LinkPredictor, SideRanks, rank_side
 from kelbench.ranking.known_answers import KnownAnswers, Side, query_keys
 from kelbench.ranking.metrics import TIES, Ranks, mean_reciprocal_rank, summarize
+from kelbench.ranking.sparse import SparseLinkPredictor
 from kelbench.tasks.breakdowns import breakdown_masks
 
+Predictor = LinkPredictor | SparseLinkPredictor
 Split = Literal["valid", "test"]
 SPLITS: tuple[Split, ...] = ("valid", "test")
 SIDES: tuple[Side, ...] = ("head", "tail")
@@ -43,7 +45,7 @@ class SplitRanker:
         known = dataset.known(protocol)
         self.known = {side: KnownAnswers.build(known, side, self.num_relations) for side in SIDES}
 
-    def rank(self, predictor: LinkPredictor, side: Side, subset: np.ndarray | None = None) -> SideRanks:
+    def rank(self, predictor: Predictor, side: Side, subset: np.ndarray | None = None) -> SideRanks:
         """Ranks of all triples on one side, among all candidates and, where given, among a subset of them."""
         sets = [self.candidates] if subset is None else [self.candidates, subset]
         return rank_side(
@@ -51,7 +53,7 @@ class SplitRanker:
             early_termination=self._early_termination,
         )  # fmt: skip
 
-    def mrr(self, predictor: LinkPredictor) -> float:
+    def mrr(self, predictor: Predictor) -> float:
         """Realistic filtered MRR of both sides together, unseen entities kept."""
         reciprocal = []
         for side in SIDES:
@@ -87,7 +89,7 @@ class _Table:
         return dict(vars(self))
 
 
-def evaluate(predictor: LinkPredictor, dataset: PreparedDataset, folder: Path) -> None:
+def evaluate(predictor: Predictor, dataset: PreparedDataset, folder: Path) -> None:
     """Rank the validation and the test split and write `ranks.valid.npz`, `ranks.test.npz` and `metrics.json`.
 
     Args:
@@ -106,7 +108,7 @@ def evaluate(predictor: LinkPredictor, dataset: PreparedDataset, folder: Path) -
     write_json(folder / "metrics.json", records)
 
 
-def rank_split(predictor: LinkPredictor, dataset: PreparedDataset, split: Split) -> _Table:
+def rank_split(predictor: Predictor, dataset: PreparedDataset, split: Split) -> _Table:
     """Every rank of a split: each protocol, each side, unseen entities kept and, where there are any, dropped."""
     seen = dataset.seen_in_training()
     triples = np.asarray(dataset.triples(split))

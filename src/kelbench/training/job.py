@@ -8,6 +8,7 @@ from typing import Any
 
 from kelbench.config.methods import MethodSettings
 from kelbench.data.prepared import PreparedDataset
+from kelbench.encoders.sparse import SparseTables
 from kelbench.encoders.tables import EmbeddingTables
 
 
@@ -46,7 +47,7 @@ class TrainedModel:
         facts: what else the report should show: `converged`, `epochs`, `best_epoch`, `parameters` and so on.
     """
 
-    tables: EmbeddingTables
+    tables: EmbeddingTables | SparseTables
     curve: list[dict[str, Any]] = field(default_factory=list)
     timing: list[dict[str, Any]] = field(default_factory=list)
     facts: dict[str, Any] = field(default_factory=dict)

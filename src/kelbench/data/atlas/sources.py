@@ -136,7 +136,7 @@ def read_sources(folder: Path = SOURCES) -> Sources:
         _read_aliases(path, sources, problems)
     for path in sorted((folder / "descriptions").glob("*.tsv")):
         _read_descriptions(path, sources, problems)
-    for entity in sources.entities.keys() - sources.descriptions.keys():
+    for entity in sorted(sources.entities.keys() - sources.descriptions.keys()):
         problems.add(f"{folder / 'descriptions'}: no description of {entity}")
     problems.raise_if_any()
     return sources

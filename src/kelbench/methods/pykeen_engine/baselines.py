@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -12,6 +12,7 @@ from pykeen.triples import CoreTriplesFactory
 
 from kelbench.base.errors import UserError
 from kelbench.config.methods import PykeenSettings
+from kelbench.encoders.tables import EmbeddingTables
 from kelbench.methods.pykeen_engine.comparison import compare
 from kelbench.methods.pykeen_engine.export import computes, export_baseline
 from kelbench.methods.pykeen_engine.run_loop import make_loss, run
@@ -47,7 +48,7 @@ def train(job: TrainingJob) -> TrainedModel:
     model = make_model(job.method, settings, factory, job.seed)
     trained = run(model, factory, job, settings, lambda: export_baseline(model, job.method, settings))
     trained.facts |= {
-        "computes": computes(job.method, trained.tables),
+        "computes": computes(job.method, cast(EmbeddingTables, trained.tables)),
         "constrainers": constrainers(model),
         "regularizers": regularizers(model),
         "same_vectors": compare(model, job, settings),

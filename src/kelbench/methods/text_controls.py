@@ -1,0 +1,94 @@
+"""Controls made of texts, untrained: what the words alone give away.
+
+`text_cosine`: an answer's score is the cosine of its text with the text of the known entity, to which that of the
+relation may be added.
+`name_match`: whether the name of one of the two entities stands in the text of the other.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from scipy.sparse import csr_array, eye_array
+
+from kelbench.base.errors import UserError
+from kelbench.config.methods import NameMatchSettings, TextCosineSettings
+from kelbench.data.name_match import name_matches
+from kelbench.data.prepared import PreparedDataset
+from kelbench.encoders.sparse import SparseTables
+from kelbench.encoders.tables import EmbeddingTables
+from kelbench.encoders.text import bow_vectors, minilm_vectors
+from kelbench.scoring import TEXT_COSINE
+from kelbench.tasks.link_prediction import validation_ranker
+from kelbench.training.job import TrainedModel, TrainingJob
+
+
+def train(job: TrainingJob) -> TrainedModel:
+    """Make the control that the job names."""
+    tables = _tables(job)
+    facts = {
+        "best_epoch": 0,
+        "best_validation_mrr": validation_ranker(job.dataset).mrr(tables),
+        "computes": None,
+        "converged": True,
+        "ended_by": "nothing to train",
+        "epochs": 0,
+        "parameters": 0,
+    }
+    return TrainedModel(tables, facts=facts)
+
+
+def _tables(job: TrainingJob) -> EmbeddingTables | SparseTables:
+    if isinstance(job.settings, NameMatchSettings):
+        return name_match_tables(job.dataset, job.settings.texts)
+    if isinstance(job.settings, TextCosineSettings) and job.settings.encoder == "bow":
+        return bow_tables(job.dataset, job.settings)
+    if isinstance(job.settings, TextCosineSettings):
+        return minilm_tables(job.dataset, job.settings)
+    raise TypeError(f"expected settings of a control made of texts, got {type(job.settings).__name__}")
+
+
+def texts_of(dataset: PreparedDataset, source: str | None) -> list[str]:
+    """The texts of a source, or of the dataset's first.
+
+    Raises:
+        UserError: the dataset has no texts, or not that source.
+    """
+    if not dataset.text_sources:
+        raise UserError(f"{dataset.name}: this method needs texts of the entities, and the dataset has none")
+    return dataset.entity_texts(source or dataset.text_sources[0])
+
+
+def bow_tables(dataset: PreparedDataset, settings: TextCosineSettings) -> SparseTables:
+    """TF-IDF vectors; the vocabulary comes from the entities of the training graph."""
+    texts = texts_of(dataset, settings.texts)
+    start, stop = dataset.spaces["train"]
+    entities, relations = bow_vectors(texts[start:stop], texts, dataset.relation_texts())
+    if not settings.relation:
+        relations = csr_array(relations.shape, dtype=np.float32)
+    return SparseTables(entities, relations, entities)
+
+
+def minilm_tables(dataset: PreparedDataset, settings: TextCosineSettings) -> EmbeddingTables:
+    """Sentence vectors of a frozen encoder."""
+    entities = minilm_vectors(texts_of(dataset, settings.texts))
+    relations = minilm_vectors(dataset.relation_texts())
+    if not settings.relation:
+        relations = torch.zeros_like(relations)
+    if not torch.isfinite(entities).all():
+        raise UserError(f"{dataset.name}: a text has no finite vector")
+    return EmbeddingTables(TEXT_COSINE, "cosine", entities, relations, reciprocal=False)
+
+
+def name_match_tables(dataset: PreparedDataset, source: str | None) -> SparseTables:
+    """Row e of the candidates: the entities whose name stands in e's text, or whose text has e's name.
+
+    Raises:
+        UserError: the dataset has no source of names.
+    """
+    if dataset.name_source is None:
+        raise UserError(f"{dataset.name}: name_match needs a source of names, and the dataset has none")
+    matches = name_matches(dataset.entity_texts(dataset.name_source), texts_of(dataset, source))
+    asked = csr_array(eye_array(dataset.num_entities, dtype=np.float32))
+    nothing = csr_array((dataset.num_relations, dataset.num_entities), dtype=np.float32)
+    return SparseTables(asked, nothing, matches)
