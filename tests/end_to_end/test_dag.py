@@ -24,6 +24,7 @@ SHIPPED = {
     "kinships": (1, 7),
     "quick": (5, 31),
     "texts": (8, 43),
+    "texts-minilm": (3, 15),
     "wn18rr": (1, 7),
 }
 
