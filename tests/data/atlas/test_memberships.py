@@ -34,6 +34,9 @@ NOT_OFFICIAL = {
     "niger": {"French"}, "nigeria": {"Yoruba"}, "tunisia": {"French"}, "ukraine": {"Russian"},
     "nauru": {"English"}, "afghanistan": {"Uzbek"},
 }  # fmt: skip
+# Bulgaria's euro is younger than CLDR's table; the dollar is legal tender in Liberia, and in Haiti only accepted.
+OTHER_TENDER = {"bulgaria": {"EUR"}, "liberia": {"USD"}}
+NO_TENDER = {"haiti": {"USD"}}
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +64,9 @@ def countries(atlas):
             matching = exact or [row for row in rows if re.search(row["regex"], entity.label, re.IGNORECASE)]
             assert len(matching) == 1, (entity.id, [row["name_short"] for row in matching])
             found[entity.id] = matching[0]
+    # The table writes ^GB$|^UK$ where two codes are in use; the first is ISO's.
+    for row in found.values():
+        row["ISO2"] = re.findall("[A-Z]{2}", row["ISO2"])[0]
     assert len({row["ISO2"] for row in found.values()}) == len(found)
     return found
 
@@ -73,10 +79,9 @@ def test_members(countries, tails, column, organisation):
     organisation = organisation or "commonwealth-of-independent-states"
     expected = {country for country, row in countries.items() if row[column]}
     ours = {country for country in countries if organisation in tails.get((country, "member_of"), ())}
-    # CLDR's source counts associate and former participants of the CIS.
-    allowed = {"moldova", "turkmenistan", "ukraine", "georgia"} if column == "CIS" else set()
-    assert expected - ours <= allowed
-    assert ours - expected <= allowed
+    # The table's field is empty for one founding member.
+    missing_there = {"kyrgyzstan"} if column == "CIS" else set()
+    assert ours == expected | missing_there
 
 
 def test_continents_and_subregions(countries, tails):
@@ -105,21 +110,16 @@ def test_official_languages(atlas, countries, tails):
 
 def test_currencies(atlas, countries, tails):
     """By ISO code, which is an alias of each currency."""
+    known = set(Locale("en").currencies)
     code_of = {
-        entity.id: [alias for alias in atlas.aliases.get(entity.id, []) if re.fullmatch("[A-Z]{3}", alias)]
+        entity.id: [alias for alias in atlas.aliases.get(entity.id, []) if alias in known]
         for entity in atlas.entities.values()
         if entity.kind == "currency"
     }
     assert not [currency for currency, codes in code_of.items() if len(codes) != 1]
-    known = set(Locale("en").currencies)
-    assert not [codes for codes in code_of.values() if codes[0] not in known]
     for country, row in countries.items():
         ours = {code_of[tail][0] for tail in tails.get((country, "currency"), ())}
         theirs = set(get_territory_currencies(row["ISO2"], start_date=datetime.date(2025, 1, 1), tender=True))
         assert not ours - theirs - OTHER_TENDER.get(country, set()), (country, ours, theirs)
         missing = (theirs - ours) & {codes[0] for codes in code_of.values()}
         assert not missing - NO_TENDER.get(country, set()), (country, ours, theirs)
-
-
-OTHER_TENDER: dict[str, set[str]] = {}
-NO_TENDER: dict[str, set[str]] = {}
