@@ -94,7 +94,7 @@ def write(folder: Path, shape: Shape, seed: int) -> None:
         "notes": "drawn at random; it says nothing",
     }
     prepare.write_prepared(
-        folder, Graphs({"train": labels}, relations, splits), prepare.Inputs({}, {}), facts, None, None
+        folder, Graphs({"train": labels}, relations, splits), prepare.Inputs({}, {}), facts, prepare.Texts({}, {})
     )
 
 
