@@ -34,3 +34,8 @@ def test_a_source_that_is_not_there_is_named(small_graph):
     describe(small_graph, 24)
     with pytest.raises(UserError, match="no source of texts 'texst'; did you mean 'text'"):
         sample_entities(small_graph, 3, 1, "texst")
+
+
+def test_a_dataset_that_is_not_prepared_is_named(small_graph):
+    with pytest.raises(UserError, match=r"smal: expected a prepared dataset here, found none; did you mean 'small'"):
+        sample_entities(small_graph.parent / "smal", 3, 1, None)

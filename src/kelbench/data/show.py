@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from kelbench.base.errors import UserError, nearest
 from kelbench.data.draw import random_order
 from kelbench.data.prepared import PreparedDataset
 
@@ -26,6 +27,12 @@ def sample_entities(folder: Path, count: int, seed: int, source: str | None) -> 
     Raises:
         UserError: the dataset is not prepared, or has no such source.
     """
+    if not (folder / "manifest.json").is_file():
+        there = sorted(path.parent.name for path in folder.parent.glob("*/manifest.json"))
+        raise UserError(
+            f"{folder}: expected a prepared dataset here, found none{nearest(folder.name, there)}; "
+            f"run kelbench prepare {folder.name} first, or one of those there: {', '.join(there) or 'none'}"
+        )
     dataset = PreparedDataset(folder)
     labels, relations = dataset.entity_labels(), dataset.relation_labels()
     sources = dataset.text_sources
