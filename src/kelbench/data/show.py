@@ -31,7 +31,7 @@ def sample_entities(folder: Path, count: int, seed: int, source: str | None) -> 
         there = sorted(path.parent.name for path in folder.parent.glob("*/manifest.json"))
         raise UserError(
             f"{folder}: expected a prepared dataset here, found none{nearest(folder.name, there)}; "
-            f"run kelbench prepare {folder.name} first, or one of those there: {', '.join(there) or 'none'}"
+            f"prepared there: {', '.join(there) or 'none'}; kelbench prepare NAME makes one"
         )
     dataset = PreparedDataset(folder)
     labels, relations = dataset.entity_labels(), dataset.relation_labels()
