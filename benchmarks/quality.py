@@ -147,14 +147,17 @@ def resolved(method: str, engine: str, **changes: Any) -> MethodSettings:
 
 
 def _summary(curve: Curve, settings: MethodSettings) -> dict[str, Any]:
-    """Best MRR, when it was reached, the curve, and the settings."""
+    """Best MRR, when it was reached, the settings, and the points of the curve above all before them."""
     best_seconds, best = max(curve, key=lambda point: (point[1], -point[0]))
     if not math.isfinite(best):
         raise ValueError(f"a validation MRR is not finite: {best}")
+    above_before = [
+        point for number, point in enumerate(curve) if point[1] > max([0.0, *(mrr for _, mrr in curve[:number])])
+    ]
     return {
         "mrr": best,
         "seconds": best_seconds,
-        "curve": [(seconds, round(mrr, 6)) for seconds, mrr in curve],
+        "curve": [(seconds, round(mrr, 6)) for seconds, mrr in above_before],
         "method_settings": json.loads(settings.model_dump_json()),
     }
 
