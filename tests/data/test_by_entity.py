@@ -30,8 +30,10 @@ def test_a_semi_split_keeps_the_rules(seed):
     assert not held_out(split.valid, split.test_entities).any()
     assert held_out(split.test, split.test_entities).all()
     assert not held_out(split.test, split.valid_entities).any()
-    dropped = len(triples) - sum(len(part) for part in (split.train, split.valid, split.test))
-    assert dropped == (held_out(triples, split.valid_entities) & held_out(triples, split.test_entities)).sum()
+    parts = (split.train, split.valid, split.test, split.dropped)
+    assert sorted(map(tuple, np.concatenate(parts).tolist())) == sorted(map(tuple, triples.tolist()))
+    between = held_out(triples, split.valid_entities) & held_out(triples, split.test_entities)
+    assert len(split.dropped) == between.sum() > 0
     # No other entity and no relation is left without a training triple.
     assert set(split.train[:, [0, 2]].ravel()) == set(range(120)) - set(both)
     assert set(split.train[:, 1]) == set(triples[:, 1])
@@ -60,9 +62,9 @@ def test_a_full_split_ranks_only_what_is_unseen(seed):
         assert not set(entities) & seen
         assert set(part[:, 1]) <= set(split.train[:, 1])
     assert not set(split.valid_entities) & set(split.test_entities)
-    rows = {tuple(row) for row in triples.tolist()}
-    for part in (split.train, split.valid, split.test):
-        assert {tuple(row) for row in part.tolist()} <= rows
+    parts = (split.train, split.valid, split.test, split.dropped)
+    assert sorted(map(tuple, np.concatenate(parts).tolist())) == sorted(map(tuple, triples.tolist()))
+    assert len(split.dropped) > 0
 
 
 def test_held_out_entities_of_a_full_split_are_connected():
@@ -78,3 +80,11 @@ def test_held_out_entities_of_a_full_split_are_connected():
 def test_a_full_split_refuses_too_large_a_share():
     with pytest.raises(ValueError, match="lower the share"):
         full_split(graph(), 120, 0.49, 0)
+
+
+@pytest.mark.parametrize("entities", [390, 400, 410, 411, 420])
+def test_a_part_may_end_one_entity_into_a_new_subgraph(entities):
+    """Subgraphs have 40 entities at most; whatever is left to take, it is taken."""
+    parts = connected_parts(graph(0, entities, 3, 20 * entities), entities, 0.1, 1)
+    for part in (1, 2):
+        assert 0 <= np.count_nonzero(parts == part) - round(0.1 * entities) <= 1

@@ -404,9 +404,11 @@ def test_semi_candidates_and_filters(by_entity):
     assert train | valid | test <= rows
     assert all(own["test"] & set(row.split(" ")[::2]) and not own["valid"] & set(row.split(" ")[::2]) for row in test)
     assert all(own["valid"] & set(row.split(" ")[::2]) and not own["test"] & set(row.split(" ")[::2]) for row in valid)
-    for split, known in (("valid", train | valid), ("test", train | valid | test)):
+    inside = {row for row in rows if set(row.split(" ")[::2]) <= set(labels)}
+    for split, known in (("valid", train | valid), ("test", inside)):
         assert candidates_of(dataset, split) == labels
         assert filter_of(dataset, split) == known
+    assert train | valid | test < inside  # what fell between the parts is true
     assert dataset.is_inductive
     assert not dataset.seen_in_training()[dataset.spaces["test"][0] :].any()
 
@@ -416,7 +418,9 @@ def test_full_candidates_and_filters(by_entity):
     train, valid, test = (set(labelled(dataset, dataset.triples(split))) for split in ("train", "valid", "test"))
     labels = dataset.entity_labels()
     assert train | valid | test <= rows
-    for split, own, everything in (("valid", valid, train | valid), ("test", test, train | valid | test)):
+    inside = {row for row in rows if set(row.split(" ")[::2]) <= set(labels)}
+    assert train | valid | test < inside
+    for split, own, everything in (("valid", valid, train | valid), ("test", test, inside)):
         start, stop = dataset.spaces[split]
         assert ends(dataset, split) == set(labels[start:stop])
         assert candidates_of(dataset, split) == labels[start:stop]

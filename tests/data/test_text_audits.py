@@ -1,9 +1,12 @@
 """What texts can tell: the oracle's ceiling against ranks counted one by one."""
 
+import json
+
 import numpy as np
+import pytest
 
 from kelbench.data.prepared import PreparedDataset
-from kelbench.data.text_audits import oracle_mrr
+from kelbench.data.text_audits import oracle_mrr, text_records
 
 
 def slow_oracle(dataset, group):
@@ -28,3 +31,20 @@ def test_the_oracle_equals_a_count_one_by_one(small_graph):
         group = np.random.default_rng(groups).integers(groups, size=dataset.num_entities)
         assert abs(oracle_mrr(dataset, group) - slow_oracle(dataset, group)) < 1e-12
     assert oracle_mrr(dataset, np.arange(dataset.num_entities)) == 1.0
+
+
+@pytest.mark.parametrize("names", [None, "name"])
+def test_what_a_source_has_is_counted(small_graph, names):
+    """Of 24 entities 20 have a text of their own, two share one, two have none."""
+    texts = [f"number {i}" for i in range(20)] + ["the same two"] * 2 + ["", ""]
+    rows = [f"{i}\te{i}\t{text}\tnobody{i}\n" for i, text in enumerate(texts)]
+    (small_graph / "train/entities.tsv").write_text("".join(rows))
+    manifest = json.loads((small_graph / "manifest.json").read_text())
+    manifest |= {"text_sources": ["text", "name"], "entity_names": names}
+    (small_graph / "manifest.json").write_text(json.dumps(manifest))
+    first, second = text_records(PreparedDataset(small_graph))
+    assert (first["source"], first["entities"], first["with_text"]) == ("text", 24, 22)
+    assert (first["distinct"], first["shared"], first["median_words"]) == (21, 2, 2.0)
+    assert 0.5 < first["oracle_mrr"] < 1.0
+    assert second["oracle_mrr"] == 1.0
+    assert first["name_match"] == (0.0 if names else None)

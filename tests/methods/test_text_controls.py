@@ -89,5 +89,9 @@ def test_datasets_without_texts_or_names_are_refused(described, small_graph):
         train(job(bare, "text_cosine", TextCosineSettings(encoder="bow", relation=True)))
     with pytest.raises(UserError, match="needs a source of names"):
         train(job(bare, "name_match", NameMatchSettings()))
+    table = described.folder / "train/entities.tsv"
+    table.write_text("".join(f"{i}\te{i}\t\t\n" for i in range(4)))
+    with pytest.raises(UserError, match="no entity of the training graph has a text"):
+        train(job(described, "text_cosine", TextCosineSettings(encoder="bow", relation=True)))
     with pytest.raises(UserError, match="no source of texts 'nam'; did you mean 'name'"):
         train(job(described, "name_match", NameMatchSettings(texts="nam")))

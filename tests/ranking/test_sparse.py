@@ -65,6 +65,11 @@ def test_what_cannot_be_ranked_is_refused():
     nothing = KnownAnswers.build(np.zeros((0, 3), dtype=np.int32), "tail", RELATIONS)
     with pytest.raises(ValueError, match="not among the candidates"):
         rank_side(model, asked, "tail", [np.arange(5)], nothing, RELATIONS)
+    whole = [np.arange(ENTITIES)]
+    model.relation.data[0] = np.nan
+    with pytest.raises(UserError, match="not finite"):
+        rank_side(model, asked, "tail", whole, nothing, RELATIONS)
+    model = tables()
     model.candidate.data[0] = np.nan
     with pytest.raises(UserError, match="not finite"):
         rank_side(model, asked, "tail", [np.arange(ENTITIES)], nothing, RELATIONS)

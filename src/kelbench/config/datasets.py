@@ -163,6 +163,10 @@ class DatasetSettings(Settings):
             raise ValueError("expected the key files, or built: atlas")
         if self.built is not None and (self.files or self.triples or self.entity_texts or self.relation_texts):
             raise ValueError("built goes without files, triples and texts")
+        if self.built is not None and self.layout not in ("pairs", "semi", "full"):
+            raise ValueError(f"built goes with layout: pairs, semi or full, found {self.layout}")
+        if "relations" in self.entity_texts:
+            raise ValueError("entity_texts: relations cannot name a source; the manifest counts relations under it")
         if self.text_tasks and self.built is None:
             raise ValueError("text_tasks goes with built")
         expected = _PARTS[self.layout]

@@ -17,11 +17,21 @@ from kelbench.data.draw import random_order
 
 @dataclass(frozen=True)
 class EntitySplit:
-    """Triples int32 `(n, 3)` of each part, and the entities held out for validation and for test, int64, ascending."""
+    """A graph cut into parts.
+
+    Attributes:
+        train: triples int32 `(n, 3)`; so are those of `valid`, `test` and `dropped`.
+        valid: to be ranked.
+        test: to be ranked.
+        dropped: true, and in no part.
+        valid_entities: held out for validation, int64, ascending.
+        test_entities: held out for test, likewise.
+    """
 
     train: np.ndarray
     valid: np.ndarray
     test: np.ndarray
+    dropped: np.ndarray
     valid_entities: np.ndarray
     test_entities: np.ndarray
 
@@ -48,11 +58,11 @@ def semi_split(triples: np.ndarray, num_entities: int, share: float, seed: int) 
     held_out[chosen[0::2]], held_out[chosen[1::2]] = 1, 2
     ends = held_out[triples[:, 0]], held_out[triples[:, 2]]
     for_valid, for_test = (ends[0] == 1) | (ends[1] == 1), (ends[0] == 2) | (ends[1] == 2)
-    train, valid, test = (
+    train, valid, test, dropped = (
         triples[part].astype(np.int32)
-        for part in (~for_valid & ~for_test, for_valid & ~for_test, for_test & ~for_valid)
+        for part in (~for_valid & ~for_test, for_valid & ~for_test, for_test & ~for_valid, for_valid & for_test)
     )
-    return EntitySplit(train, valid, test, np.flatnonzero(held_out == 1), np.flatnonzero(held_out == 2))
+    return EntitySplit(train, valid, test, dropped, np.flatnonzero(held_out == 1), np.flatnonzero(held_out == 2))
 
 
 # A held-out subgraph has so many entities: enough to hold triples of several relations, few enough that many fit into a
@@ -79,10 +89,11 @@ def full_split(triples: np.ndarray, num_entities: int, share: float, seed: int) 
     """
     part = connected_parts(triples, num_entities, share, seed)
     ends = part[triples[:, [0, 2]]]
-    train, valid, test = (triples[(ends == number).all(axis=1)].astype(np.int32) for number in range(3))
-    known = np.isin(np.arange(triples[:, 1].max() + 1), train[:, 1])
-    valid, test = valid[known[valid[:, 1]]], test[known[test[:, 1]]]
-    return EntitySplit(train, valid, test, np.unique(valid[:, [0, 2]]), np.unique(test[:, [0, 2]]))
+    inside = np.where(ends[:, 0] == ends[:, 1], ends[:, 0], -1)
+    trained = np.isin(triples[:, 1], triples[inside == 0, 1])
+    inside[~trained] = -1
+    train, valid, test, dropped = (triples[inside == number].astype(np.int32) for number in (0, 1, 2, -1))
+    return EntitySplit(train, valid, test, dropped, np.unique(valid[:, [0, 2]]), np.unique(test[:, [0, 2]]))
 
 
 def connected_parts(triples: np.ndarray, num_entities: int, share: float, seed: int) -> np.ndarray:
@@ -110,7 +121,9 @@ def connected_parts(triples: np.ndarray, num_entities: int, share: float, seed: 
         if counts[smaller] >= wanted:
             break
         if part[start] == 0:
-            chosen = _grow(int(start), neighbours, degree, part, min(_SUBGRAPH, wanted - counts[smaller]), place)
+            # Two at least: one entity alone has no triple inside its subgraph.
+            size = max(2, min(_SUBGRAPH, wanted - counts[smaller]))
+            chosen = _grow(int(start), neighbours, degree, part, size, place)
             if len(chosen) > 1:
                 part[chosen] = smaller
     else:

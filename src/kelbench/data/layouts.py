@@ -12,9 +12,9 @@
 | wikidata5m_inductive | test | the split's entities; secondly all | the split's triples; secondly all |
 | pairs | valid, test | as transductive | as transductive |
 | semi | valid | all entities | train + valid |
-| semi | test | all entities | train + valid + test |
+| semi | test | all entities | train + valid + test + what fell between the parts |
 | full | valid | the split's entities; secondly all | the split's triples; secondly train + valid |
-| full | test | the split's entities; secondly all | the split's triples; secondly all |
+| full | test | the split's entities; secondly all | the split's triples; secondly all + what fell between the parts |
 
 pairs, semi and full split one graph here: pairs keeps all triples between two entities together, semi and full hold out
 entities (`kelbench.data.by_entity`).
@@ -25,7 +25,7 @@ Triples stay as they are in the files, repeated ones too: the official counts ho
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -42,6 +42,7 @@ Reader = Callable[[str, Numbering, Numbering], np.ndarray]
 _SPACES: dict[str, dict[str, tuple[str, ...]]] = {
     "transductive": {"train": ("train", "valid", "test")},
     "drawn": {"train": ("train", "valid", "test")},
+    "pairs": {"train": ("graph",)},
     "semi": {"train": ("train", "valid", "test")},
     "full": {"train": ("train", "valid", "test")},
     "grail": {"train": ("train", "valid"), "test": ("inference", "inference_valid", "test")},
@@ -209,6 +210,15 @@ def _semi_splits(parts: dict[str, np.ndarray]) -> dict[str, Split]:
     return splits
 
 
+def _filtered_by(test: Split, dropped: np.ndarray) -> Split:
+    """The test split with triples that fell between the parts: they are true, and must not count as wrong answers."""
+    protocols = tuple(
+        replace(protocol, filter=(*protocol.filter, "test/known.npy")) if protocol.candidates == "all" else protocol
+        for protocol in test.protocols
+    )
+    return replace(test, known=dropped, protocols=protocols)
+
+
 def _pooled(parts: dict[str, np.ndarray]) -> np.ndarray:
     """Each triple of all parts once, in the order of ids."""
     return np.unique(np.concatenate(list(parts.values())), axis=0)
@@ -232,10 +242,13 @@ def _by_entity(
     ids = np.empty(len(labels), dtype=np.int32)
     ids[order] = np.arange(len(labels)) - np.count_nonzero(part < 0)
     used, relation_ids = _used_relations(list(cut.values()), len(relations))
-    for triples in cut.values():
+    dropped = split.dropped[(part[split.dropped[:, [0, 2]]] >= 0).all(axis=1)]
+    dropped = dropped[relation_ids[dropped[:, 1]] >= 0]
+    for triples in (*cut.values(), dropped):
         _renumber(triples, ids, relation_ids)
     spaces = {name: [labels[entity] for entity in np.flatnonzero(part == number)] for number, name in enumerate(cut)}
     splits = _semi_splits(cut) if layout == "semi" else _own_graph_splits(cut)
+    splits["test"] = _filtered_by(splits["test"], dropped)
     return Graphs(spaces, [relations[place] for place in used], splits)
 
 

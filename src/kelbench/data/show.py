@@ -16,7 +16,7 @@ _WIDTH = 110
 
 
 def sample_entities(folder: Path, count: int, seed: int, source: str | None) -> str:
-    """Some entities drawn by a seed, each with its text and its first triples of any split.
+    """Some entities drawn by a seed, each with its text and its first triples of any split or support graph.
 
     Args:
         folder: the prepared dataset.
@@ -37,7 +37,9 @@ def sample_entities(folder: Path, count: int, seed: int, source: str | None) -> 
     labels, relations = dataset.entity_labels(), dataset.relation_labels()
     sources = dataset.text_sources
     texts = dataset.entity_texts(source or sources[0]) if source or sources else [""] * dataset.num_entities
-    triples = np.concatenate([dataset.triples("train"), dataset.triples("valid"), dataset.triples("test")])
+    parts = [dataset.triples("train"), dataset.support("test")]
+    parts += [dataset.triples("valid"), dataset.triples("test")]
+    triples = np.concatenate(parts)
     blocks = []
     for entity in random_order(dataset.num_entities, seed)[:count]:
         own = triples[(triples[:, 0] == entity) | (triples[:, 2] == entity)]
@@ -45,6 +47,8 @@ def sample_entities(folder: Path, count: int, seed: int, source: str | None) -> 
         if len(own) > _TRIPLES_SHOWN:
             facts.append(f"and {len(own) - _TRIPLES_SHOWN} more")
         text = textwrap.fill(texts[entity] or "(no text)", _WIDTH, initial_indent="  ", subsequent_indent="  ")
-        lines = textwrap.fill("; ".join(facts), _WIDTH, initial_indent="  - ", subsequent_indent="    ")
+        lines = textwrap.fill(
+            "; ".join(facts) or "(no triples)", _WIDTH, initial_indent="  - ", subsequent_indent="    "
+        )
         blocks.append(f"{labels[entity]}\n{text}\n{lines}")
     return "\n\n".join(blocks)

@@ -13,7 +13,7 @@ from scipy.sparse import csr_array, eye_array
 
 from kelbench.base.errors import UserError
 from kelbench.config.methods import NameMatchSettings, TextCosineSettings
-from kelbench.data.name_match import name_matches
+from kelbench.data.name_match import name_matches, words
 from kelbench.data.prepared import PreparedDataset
 from kelbench.encoders.sparse import SparseTables
 from kelbench.encoders.tables import EmbeddingTables
@@ -63,6 +63,10 @@ def bow_tables(dataset: PreparedDataset, settings: TextCosineSettings) -> Sparse
     """TF-IDF vectors; the vocabulary comes from the entities of the training graph."""
     texts = texts_of(dataset, settings.texts)
     start, stop = dataset.spaces["train"]
+    if not any(words(text) for text in texts[start:stop]):
+        raise UserError(
+            f"{dataset.name}: no entity of the training graph has a text; do the files name the same entities?"
+        )
     entities, relations = bow_vectors(texts[start:stop], texts, dataset.relation_texts())
     if not settings.relation:
         relations = csr_array(relations.shape, dtype=np.float32)
@@ -75,7 +79,7 @@ def minilm_tables(dataset: PreparedDataset, settings: TextCosineSettings) -> Emb
     relations = minilm_vectors(dataset.relation_texts())
     if not settings.relation:
         relations = torch.zeros_like(relations)
-    if not torch.isfinite(entities).all():
+    if not (torch.isfinite(entities).all() and torch.isfinite(relations).all()):
         raise UserError(f"{dataset.name}: a text has no finite vector")
     return EmbeddingTables(TEXT_COSINE, "cosine", entities, relations, reciprocal=False)
 

@@ -58,17 +58,21 @@ def sparse_ranks(
     bounds = np.append(first, len(triples))
     shape = (len(candidate_sets), len(triples))
     found = tuple(np.zeros(shape, dtype=np.int32) for _ in range(3))
+    known_places = np.append(places, -1)[np.minimum(known.answers, len(places))]
     columns = rows.T.tocsr()
-    size = max(1, block_bytes // (8 * len(entities)))
+    # The product as a sparse matrix, 12 bytes a number at most, beside the dense one.
+    size = max(1, block_bytes // (20 * len(entities)))
     for begin in range(0, len(distinct), size):
         ends = bounds[begin : begin + size + 1]
         asked = triples[order[ends[:-1]]]
         queries = predictor.sparse_queries(side, asked[:, 0 if side == "tail" else 2], asked[:, 1])
+        if not np.isfinite(queries.data).all():
+            raise UserError(f"a score of the model is not finite (side {side}); its ranks would mean nothing")
         start, stop = known.spans(distinct[begin : begin + size])
         which = order[ends[0] : ends[-1]]
         counts = _count(
             (queries @ columns).toarray(), members, ends - ends[0], places[answers[which]],
-            start, stop, np.append(places, np.full(1, -1))[np.minimum(known.answers, len(places))],
+            start, stop, known_places,
         )  # fmt: skip
         for result, part in zip(found, counts, strict=True):
             result[:, which] = part

@@ -24,15 +24,15 @@ LANGUAGE_NAMES = {
 # Official by its constitution or law; CLDR marks it as regional or not at all.
 OFFICIAL_ALL_THE_SAME = {
     "algeria": {"Berber"}, "bolivia": {"Guarani"}, "iraq": {"Kurdish"}, "north-macedonia": {"Albanian"},
-    "peru": {"Aymara"}, "rwanda": {"Swahili"}, "united-kingdom": {"English"}, "greece": {"Greek"},
+"rwanda": {"Swahili"}, "united-kingdom": {"English"}, "greece": {"Greek"},
     "south-africa": {"Afrikaans", "Xhosa", "Zulu", "Tswana", "Sotho"}, "zimbabwe": {"Sotho", "Xhosa", "Tswana"},
 }  # fmt: skip
-# Lost its standing, or never had it by law; CLDR still names it.
+# Lost its standing, is official in a part alone, or never was by law; CLDR still names it.
 NOT_OFFICIAL = {
     "algeria": {"French"}, "burkina-faso": {"French"}, "ecuador": {"Quechua"}, "israel": {"Arabic"},
     "madagascar": {"English"}, "mali": {"French"}, "montenegro": {"Serbian"}, "morocco": {"French"},
     "niger": {"French"}, "nigeria": {"Yoruba"}, "tunisia": {"French"}, "ukraine": {"Russian"},
-    "nauru": {"English"}, "afghanistan": {"Uzbek"},
+    "botswana": {"Tswana"}, "eritrea": {"Arabic", "English", "Tigrinya"}, "peru": {"Quechua"},
 }  # fmt: skip
 # Bulgaria's euro is younger than CLDR's table; the dollar is legal tender in Liberia, and in Haiti only accepted.
 OTHER_TENDER = {"bulgaria": {"EUR"}, "liberia": {"USD"}}

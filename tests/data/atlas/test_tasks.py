@@ -1,5 +1,7 @@
 """Text tasks of atlas: parts do not touch, offsets point at what they say, labels follow from the facts."""
 
+from collections import Counter
+
 import pytest
 
 from kelbench.base.errors import UserError
@@ -8,6 +10,7 @@ from kelbench.data.atlas.tasks.documents import PARTS, documents, sentence_spans
 from kelbench.data.atlas.tasks.questions import PLACEHOLDER, read_questions
 from kelbench.data.atlas.tasks.sentences import NO_RELATION
 from kelbench.data.atlas.tasks.write import TASKS, labels, task_examples, write_tasks
+from kelbench.data.name_match import words
 
 TEXT_KEYS = {"text", "passage", "query", "context"}
 
@@ -20,6 +23,17 @@ def atlas():
 @pytest.fixture(scope="module")
 def examples(atlas):
     return task_examples(atlas)
+
+
+def surfaces_of(atlas):
+    """Document -> what its mentions say, as written in the sources, and whom they mean."""
+    found = {}
+    for document in documents(atlas):
+        said = {(document.text[m.start : m.stop], m.entity) for m in document.mentions}
+        marked = atlas.descriptions[document.entity].mentions
+        assert {(atlas.descriptions[document.entity].text[m.start : m.stop], m.entity) for m in marked} <= said
+        found[document.entity] = said
+    return found
 
 
 def everything(examples, task):
@@ -74,6 +88,8 @@ def test_initials_and_titles_end_no_sentence():
 
 def test_relations_are_those_of_the_graph(examples, atlas):
     facts = set(atlas.facts)
+    surfaces = surfaces_of(atlas)
+    frequency = Counter(relation for _, relation, _ in facts)
     pairs = {(head, tail) for head, _, tail in facts}
     for example in everything(examples, "relation_classification"):
         subject, other = example["subject_id"], example["object_id"]
@@ -82,7 +98,11 @@ def test_relations_are_those_of_the_graph(examples, atlas):
             assert (other, subject) not in pairs
         else:
             assert all((subject, relation, other) in facts for relation in [example["relation"], *example["also"]])
-        assert example["text"][slice(*example["subject"])] != ""
+            holding = [name for head, name, tail in facts if {head, tail} == {subject, other}]
+            assert frequency[example["relation"]] == min(frequency[name] for name in holding)
+        for key in ("subject", "object"):
+            surface = example["text"][slice(*example[key])]
+            assert (surface, example[f"{key}_id"]) in surfaces[example["document"]]
     assert labels("relation_classification", examples["relation_classification"]["test"])[NO_RELATION] > 0
 
 
@@ -102,17 +122,32 @@ def test_answers_stand_where_they_are_said_to_stand(examples, atlas):
     assert 0.1 < share["unanswerable"] / sum(share.values()) < 0.5
 
 
-def test_cloze_answers_are_in_the_passage_and_not_in_the_query(examples):
+def test_cloze_answers_are_in_the_passage_and_not_in_the_query(examples, atlas):
     for example in everything(examples, "cloze_qa"):
         assert example["query"].count(PLACEHOLDER) == 1
         assert example["answer"] in example["candidates"]
         assert {entity["entity"] for entity in example["entities"]} == set(example["candidates"])
         assert len(example["candidates"]) >= 2
-        assert example["passage"] not in example["query"]
+        names = [atlas.entities[example["answer"]].label, *atlas.aliases.get(example["answer"], [])]
+        query = f" {' '.join(words(example['query']))} "
+        assert not any(f" {' '.join(words(name))} " in query for name in names)
+
+
+def test_typed_and_linked_mentions_are_those_of_the_sources(examples, atlas):
+    surfaces = surfaces_of(atlas)
+    for task in ("entity_typing", "entity_linking"):
+        for example in everything(examples, task):
+            surface = example["text"][slice(*example["mention"])]
+            assert (surface, example["entity"]) in surfaces[example["document"]]
 
 
 def test_tags_are_wellformed(examples):
     for example in everything(examples, "named_entities"):
+        assert all(
+            tag != "O" or not token[0].isupper()
+            for token, tag in list(zip(example["tokens"], example["tags"], strict=True))[2:]
+            if token != "I"
+        )
         assert len(example["tokens"]) == len(example["tags"])
         previous = "O"
         for tag in example["tags"]:
@@ -123,6 +158,11 @@ def test_tags_are_wellformed(examples):
 
 def test_an_analogy_has_one_right_choice(examples, atlas):
     facts = set(atlas.facts)
+    between = {}
+    for head, relation, tail in facts:
+        between.setdefault((head, tail), set()).add(relation)
+    asked = [(example["a"], example["b"], example["c"]) for example in everything(examples, "analogies")]
+    assert len(set(asked)) == len(asked)
     heads = {part: {example["c"] for example in examples["analogies"][part]} for part in PARTS}
     assert not heads["train"] & heads["test"]
     for example in everything(examples, "analogies"):
@@ -130,6 +170,10 @@ def test_an_analogy_has_one_right_choice(examples, atlas):
         right = [choice for choice in example["choices"] if (example["c"], example["relation"], choice) in facts]
         assert right == [example["choices"][example["answer"]]]
         assert len(set(example["choices"])) == 4
+        kinds = {atlas.entities[choice].kind for choice in example["choices"]}
+        assert len(kinds) == 1
+        for choice in set(example["choices"]) - set(right):
+            assert not between[example["a"], example["b"]] & between.get((example["c"], choice), set())
         assert example["b"] not in example["choices"]
     places = [example["answer"] for example in everything(examples, "analogies")]
     assert max(places.count(place) for place in range(4)) < 0.4 * len(places)

@@ -176,6 +176,8 @@ def _read_relations(path: Path, sources: Sources, problems: ProblemList) -> None
     for where, (name, label, description, domain, range_, properties) in _lines(path, 6, problems):
         if name == "relation":
             continue
+        if name in sources.relations:
+            problems.add(f"{where}: {name} stands there twice")
         kinds = frozenset(domain.split(",")), frozenset(range_.split(","))
         for kind in kinds[0] | kinds[1]:
             if kind not in COARSE_TYPES:

@@ -1,7 +1,8 @@
 """The descriptions as documents: sentences with their mentions, and the part that a document belongs to.
 
 A document belongs to one part, and so does every example made of it: no text of a test example occurs in training.
-Documents that mention each other are held out together, so that an example may need two of them.
+Documents are held out in connected groups, by their mentions of each other, so that an example may need two of them;
+mentions between the groups and the rest remain.
 """
 
 from __future__ import annotations
@@ -97,7 +98,7 @@ def _document(sources: Sources, entity: str, part: str) -> Document:
 
 
 def _with_own_name(text: str, mentions: tuple[Mention, ...], entity: str, names: list[str]) -> tuple[Mention, ...]:
-    """Add the places where a description calls its entity by a name of two letters or more."""
+    """Add the places where a description calls its entity by a name of three letters or more."""
     taken = [(mention.start, mention.stop) for mention in mentions]
     found = list(mentions)
     for name in sorted({name for name in names if len(name) > 2}, key=lambda name: (-len(name), name)):

@@ -9,6 +9,7 @@ from kelbench.base.errors import ProblemList
 from kelbench.data.atlas.sources import SOURCES, Sources
 from kelbench.data.atlas.tasks.documents import Document
 from kelbench.data.atlas.tasks.sentences import Example, span
+from kelbench.data.name_match import words
 
 PLACEHOLDER = "@placeholder"
 
@@ -18,12 +19,14 @@ def cloze(sources: Sources, found: list[Document]) -> Iterator[tuple[str, Exampl
 
     The sentence is from one description. The passage is the description of another entity that the sentence mentions,
     and it mentions the answer; both belong to one part. Candidates are the entities of the passage that the sentence
-    does not show. Zhang et al. 2018, ReCoRD, Section 2.
+    does not show; the sentence does not name the answer elsewhere. Zhang et al. 2018, ReCoRD, Section 2.
     """
     passages = {document.entity: document for document in found}
     for document in found:
         for sentence in document.sentences:
             for masked in sentence.mentions:
+                if _is_named(sources, masked.entity, sentence.text[: masked.start] + sentence.text[masked.stop :]):
+                    continue
                 shown = {m.entity for m in sentence.mentions if m is not masked and m.entity != masked.entity}
                 if masked.entity == document.entity or any(
                     m is not masked and m.entity == masked.entity for m in sentence.mentions
@@ -77,6 +80,8 @@ def extractive_qa(sources: Sources, found: list[Document]) -> Iterator[tuple[str
             spans = [m for m in fitting if m.entity in answers]
             if not spans and not any(sources.entities[m.entity].kind in kinds for m in fitting):
                 continue
+            if not spans and any(_is_named(sources, answer, document.text) for answer in answers):
+                continue  # named where no mention is marked: the question may have an answer after all
             # Questions of one relation take turns, so that no wording stands for an answer's being there.
             wording = questions[sum(map(ord, document.entity)) % len(questions)]
             yield (
@@ -94,6 +99,13 @@ def extractive_qa(sources: Sources, found: list[Document]) -> Iterator[tuple[str
                     "document": document.entity,
                 },
             )
+
+
+def _is_named(sources: Sources, entity: str, text: str) -> bool:
+    """Whether a label or an alias of the entity stands in a text, as whole words."""
+    said = f" {' '.join(words(text))} "
+    names = [sources.entities[entity].label, *sources.aliases.get(entity, [])]
+    return any(f" {' '.join(words(name))} " in said for name in names if words(name))
 
 
 def read_questions(path: Path, sources: Sources) -> dict[tuple[str, str], list[str]]:

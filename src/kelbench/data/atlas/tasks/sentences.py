@@ -20,7 +20,7 @@ CANDIDATES = 10
 # A candidate's name is similar where it shares this much of its letter trigrams with the mention (Jaccard).
 SIMILAR = 0.25
 
-_NER_OF_COARSE = {"person": "PER", "place": "LOC", "organisation": "ORG", "work": "MISC", "language": "MISC"}
+_NER_OF_COARSE = {"person": "PER", "place": "LOC", "organisation": "ORG"}
 _TOKEN = re.compile(r"\w+(?:['\u2019]s\b)?|[^\w\s]")
 
 Example = dict[str, Any]
@@ -34,8 +34,8 @@ def span(mention: Mention) -> list[int]:
 def relation_classification(sources: Sources, found: list[Document]) -> Iterator[tuple[str, Example]]:
     """Two mentions of a sentence and the relation between them, or `no_relation`; in the form of TACRED.
 
-    Where several relations hold, the rarest in the graph is the label and `also` has the others. The subject is the
-    head of the fact; without one, the mention that comes first.
+    Where several relations hold, the rarest in the graph is the label. The subject is the head of its fact; without a
+    fact, the mention that comes first. `also` has the other relations in the direction of the label.
     """
     relations: dict[tuple[str, str], list[str]] = {}
     for head, relation, tail in sources.facts:
@@ -45,12 +45,7 @@ def relation_classification(sources: Sources, found: list[Document]) -> Iterator
         for first, second in combinations(sentence.mentions, 2):
             if first.entity == second.entity:
                 continue
-            subject, other = first, second
-            holding = relations.get((first.entity, second.entity), [])
-            if not holding and (second.entity, first.entity) in relations:
-                subject, other = second, first
-                holding = relations[second.entity, first.entity]
-            ordered = sorted(holding, key=lambda relation: (frequency[relation], relation))
+            subject, other, ordered = _labelled(first, second, relations, frequency)
             yield (
                 sentence.part,
                 {
@@ -66,6 +61,21 @@ def relation_classification(sources: Sources, found: list[Document]) -> Iterator
                     "document": sentence.document,
                 },
             )
+
+
+def _labelled(
+    first: Mention, second: Mention, relations: dict[tuple[str, str], list[str]], frequency: Counter[str]
+) -> tuple[Mention, Mention, list[str]]:
+    """Subject, object and the relations from one to the other, the rarest first; a tie goes to the first mention."""
+
+    def held(head: Mention, tail: Mention) -> list[str]:
+        names = relations.get((head.entity, tail.entity), [])
+        return sorted(names, key=lambda relation: (frequency[relation], relation))
+
+    forward, backward = held(first, second), held(second, first)
+    if backward and (not forward or frequency[backward[0]] < frequency[forward[0]]):
+        return second, first, backward
+    return first, second, forward
 
 
 def entity_typing(sources: Sources, found: list[Document]) -> Iterator[tuple[str, Example]]:
@@ -88,7 +98,8 @@ def entity_typing(sources: Sources, found: list[Document]) -> Iterator[tuple[str
 def named_entities(sources: Sources, found: list[Document]) -> Iterator[tuple[str, Example]]:
     """Tokens and BIO tags PER, LOC, ORG, MISC, as in CoNLL-2003.
 
-    Languages, works and currencies are MISC, and so is the adjective of a country ("French"). Only sentences in which
+    Every other capitalised mention is MISC (languages, works, awards, movements), and so is the adjective of a country
+    ("French"). Only sentences in which
     every capitalised word belongs to a mention, or opens the sentence and is known in lower case, are taken: names
     that atlas does not link would be wrong negatives.
     """
@@ -109,7 +120,7 @@ def named_entities(sources: Sources, found: list[Document]) -> Iterator[tuple[st
 
 
 def _tags(sources: Sources, sentence: Sentence, lower: set[str]) -> list[tuple[str, str]] | None:
-    """Tokens with tags; None where a name may be unlinked, or where a mention ends inside a token."""
+    """Tokens with tags; None where a name may be unlinked."""
     tags: list[tuple[str, str]] = []
     edges = {mention.start for mention in sentence.mentions} | {mention.stop for mention in sentence.mentions}
     for token in _tokens(sentence.text, edges):
@@ -136,11 +147,9 @@ def _tokens(text: str, edges: set[int]) -> Iterator[tuple[int, int]]:
 
 def _ner_label(sources: Sources, entity: str, surface: str) -> str | None:
     record = sources.entities[entity]
-    if record.kind == "currency":
-        return "MISC" if surface[0].isupper() else None
-    label = _NER_OF_COARSE.get(COARSE_TYPES[record.kind])
-    if label is None or not any(character.isupper() for character in surface):
+    if not any(character.isupper() for character in surface):
         return None
+    label = _NER_OF_COARSE.get(COARSE_TYPES[record.kind], "MISC")
     if record.kind == "country" and not _is_name(sources, entity, surface):
         return "MISC"
     return label

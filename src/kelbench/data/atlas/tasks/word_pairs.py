@@ -28,13 +28,17 @@ _PAIRS_A_WORD = 2
 def analogies(sources: Sources, found: list[Document]) -> Iterator[tuple[str, Example]]:
     """Analogies a : b as c : ?, with four choices, one right.
 
-    Wrong choices are hard: entities of the kind of the answer that are linked to c by another fact, then answers of
-    the same relation for neighbours of c, then any answer of the relation. A pair of entities belongs to one part, as
-    its head's description does.
+    Wrong choices have the kind of the answer: first entities that another fact links to c, then answers of the same
+    relation for neighbours of c, then any answers of the relation. None of them stands to c as b to a by whatever
+    relation. c belongs to the part of its description, and so does a.
     """
     part = {document.entity: document.part for document in found}
     neighbours = _neighbours(sources)
     tails = _by_relation(sources)
+    between: dict[tuple[str, str], set[str]] = {}
+    for head, relation, tail in sources.facts:
+        between.setdefault((head, tail), set()).add(relation)
+    asked: set[tuple[str, str, str]] = set()
     for relation in ANALOGY_RELATIONS:
         pairs = [(head, listed[0]) for head, listed in tails[relation].items() if len(listed) == 1]
         tails_of_pairs = sorted({tail for _, tail in pairs})
@@ -46,9 +50,14 @@ def analogies(sources: Sources, found: list[Document]) -> Iterator[tuple[str, Ex
                 for place, number in enumerate(order):
                     a, b = own[order[(place + shift) % len(own)]]
                     c, d = own[number]
-                    wrong = _wrong_choices(sources, neighbours, tails[relation], pool, (a, b, c, d))
-                    if b == d or len(wrong) < _CHOICES - 1:
+                    kept = [
+                        choice for choice in _wrong_choices(sources, neighbours, tails[relation], pool, (a, b, c, d))
+                        if not between[a, b] & between.get((c, choice), set())
+                    ]  # fmt: skip
+                    wrong = kept[: _CHOICES - 1]
+                    if b == d or len(wrong) < _CHOICES - 1 or (a, b, c) in asked:
                         continue
+                    asked.add((a, b, c))
                     choices = sorted([d, *wrong])
                     yield name, {
                         "a": a, "b": b, "c": c, "choices": choices, "answer": choices.index(d), "relation": relation,
@@ -70,7 +79,11 @@ def _wrong_choices(
     start = pool.index(d)
     others = [pool[(start + step) % len(pool)] for step in range(1, len(pool))]
     ordered = dict.fromkeys([*linked, *of_neighbours, *others])
-    return [entity for entity in ordered if entity not in (a, b, c, d) and entity not in tails[c]][: _CHOICES - 1]
+    return [
+        entity
+        for entity in ordered
+        if entity not in (a, b, c, d) and entity not in tails[c] and sources.entities[entity].kind == kind
+    ]
 
 
 def _neighbours(sources: Sources) -> dict[str, list[str]]:
@@ -93,7 +106,7 @@ def lexical_relations(sources: Sources, found: list[Document]) -> Iterator[tuple
     """Two names and what holds between them: hypernym, coordinate, holonym, attribute or random, as in BLESS.
 
     Baroni and Lenci 2011. Both words of a pair belong to one part, but for hypernyms and attributes, of which there are
-    few: there the first word decides. So a test pair's first word is in no training pair (Levy et al. 2015).
+    few: there the first word decides. So a test pair's first word opens no training pair (Levy et al. 2015).
     """
     part = {document.entity: document.part for document in found}
     names = {entity: record.label for entity, record in sources.entities.items()}
@@ -108,7 +121,11 @@ def lexical_relations(sources: Sources, found: list[Document]) -> Iterator[tuple
         kind = sources.entities[entity].kind
         yield part[entity], _pair(names[entity], kind.replace("-", " "), "hypernym", entity, None)
         peers = [other for other in by_kind[kind] if other != entity and part[other] == part[entity]]
-        alike = [other for other in peers if set(neighbours[other]) & set(neighbours[entity])]
+        alike = [
+            other
+            for other in peers
+            if set(neighbours[other]) & set(neighbours[entity]) and not _is_part(tails, entity, other)
+        ]
         for other in alike[:_PAIRS_A_WORD]:
             yield part[entity], _pair(names[entity], names[other], "coordinate", entity, other)
         for label, relations in (("holonym", _PARTS_OF), ("attribute", _ATTRIBUTES)):
@@ -124,6 +141,11 @@ def lexical_relations(sources: Sources, found: list[Document]) -> Iterator[tuple
         ]  # fmt: skip
         for other in chosen[:_PAIRS_A_WORD]:
             yield part[entity], _pair(names[entity], names[other], "random", entity, other)
+
+
+def _is_part(tails: dict[str, dict[str, list[str]]], one: str, other: str) -> bool:
+    """Whether one of two entities is a part of the other."""
+    return any(other in tails[relation].get(one, []) or one in tails[relation].get(other, []) for relation in _PARTS_OF)
 
 
 def _pair(first: str, second: str, relation: str, entity: str, other: str | None) -> Example:
