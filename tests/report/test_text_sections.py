@@ -1,6 +1,6 @@
 """The tables on texts: what each source can tell, and every run where a name gives the answer away and where not."""
 
-from kelbench.report.sections import name_match_table, texts_table
+from kelbench.report.sections import is_unseen_throughout, name_match_table, texts_table
 
 
 class FakeBoard:
@@ -58,3 +58,13 @@ def test_runs_are_shown_by_name_match():
     found = {row[0]: row[1:] for row in cells(table)}
     assert [float(text) for text in found["a"]] == [0.5, 0.9, 0.2]
     assert name_match_table(FakeBoard(rows={("a", None): (0.5, 100)}), "d") is None
+
+
+def test_a_split_of_unseen_entities_is_told_from_one_without():
+    board = FakeBoard()
+    check = {"check": "triples with an unseen entity", "split": "test", "count": 5, "of": 5}
+    for checks, expected in (([check], True), ([check | {"count": 4}], False), ([check | {"split": "valid"}], False)):
+        board.datasets["d"]["audit"]["checks"] = checks
+        assert is_unseen_throughout(board, "d") is expected
+    board.datasets["d"]["audit"].pop("checks")
+    assert not is_unseen_throughout(board, "d")

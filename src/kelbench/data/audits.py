@@ -240,11 +240,14 @@ def _check_unseen(audit: _Audit, arrays: dict[str, np.ndarray]) -> None:
     for split in ("valid", "test"):
         ends = audit.dataset.array(f"{split}/triples.npy")[:, [0, 2]]
         entities = np.unique(ends)
-        explanation = "entities here that no training or support triple has"
-        audit.add("unseen entities", split, np.count_nonzero(~seen[entities]), len(entities), explanation, "warning")
-        explanation = "triples with such an entity: ranked, and ranks without them given too"
         unseen = np.count_nonzero(~seen[ends].all(axis=1))
-        audit.add("triples with an unseen entity", split, unseen, len(ends), explanation, "warning")
+        severity = "note" if unseen == len(ends) else "warning"
+        explanation = "entities here that no training or support triple has"
+        audit.add("unseen entities", split, np.count_nonzero(~seen[entities]), len(entities), explanation, severity)
+        explanation = "triples with such an entity: ranked, and ranks without them given too"
+        if unseen == len(ends):
+            explanation = "triples with such an entity: all of them, which is what this split is for"
+        audit.add("triples with an unseen entity", split, unseen, len(ends), explanation, severity)
         for name, severity in ((split, "warning"), (f"{split} support", "note")):
             if name in arrays:
                 new = np.count_nonzero(~np.isin(arrays[name][:, 1], train_relations))

@@ -72,6 +72,7 @@ def _dataset(board: Board, experiment: Experiment, name: str) -> dict[str, Any]:
         "below_controls": methods_below_controls(board, name),
         "published": any(has_published(board, name, candidates) for candidates in board.protocols(name)),
         "sides": sections.sides_table(board, name),
+        "unseen_throughout": sections.is_unseen_throughout(board, name),
         "unseen": sections.unseen_table(board, name),
         "ties": sections.ties_table(board, name),
         "breakdowns": sections.breakdown_tables(board, name),

@@ -38,6 +38,16 @@ def sides_table(board: Board, dataset: str) -> Table:
 _SIDES = ("head", "tail", "both")
 
 
+def is_unseen_throughout(board: Board, dataset: str) -> bool:
+    """Whether every test triple has an entity that training never saw, so that nothing is left to drop to."""
+    return any(
+        check["check"] == "triples with an unseen entity"
+        and check["split"] == "test"
+        and check["count"] == check["of"] > 0
+        for check in board.datasets[dataset]["audit"].get("checks", [])
+    )
+
+
 def unseen_table(board: Board, dataset: str) -> Table | None:
     """Unseen entities kept and dropped, with counts; None where there is nothing to drop."""
     columns = [
