@@ -151,9 +151,10 @@ def _summary(curve: Curve, settings: MethodSettings) -> dict[str, Any]:
     best_seconds, best = max(curve, key=lambda point: (point[1], -point[0]))
     if not math.isfinite(best):
         raise ValueError(f"a validation MRR is not finite: {best}")
-    above_before = [
-        point for number, point in enumerate(curve) if point[1] > max([0.0, *(mrr for _, mrr in curve[:number])])
-    ]
+    above_before: Curve = []
+    for point in curve:
+        if not above_before or point[1] > above_before[-1][1]:
+            above_before.append(point)
     return {
         "mrr": best,
         "seconds": best_seconds,

@@ -32,7 +32,17 @@ def test_missing_or_repeated_markers_are_refused(writer, document):
 
 
 def test_the_document_of_the_repository_has_the_markers(writer):
-    writer.between_markers(DOCUMENT.read_text(), "new")
+    document = DOCUMENT.read_text()
+    assert document.count(writer.BEGIN) == document.count(writer.END) == 1
+    before, rest = document.split(writer.BEGIN)
+    _, after = rest.split(writer.END)
+    written = writer.between_markers(document, "new")
+    assert written.startswith(before)
+    assert written.endswith(after)
+    assert "## Method" in before
+    assert "## Limits and what was tried" in after
+    assert "### Goals" in document
+    assert "### Goals" not in written
 
 
 def test_goals_are_judged_at_their_own_settings_alone(script):

@@ -86,7 +86,9 @@ class Counts(Settings):
     inference_entities: int | None = Field(None, description="entities of the test split's own graph (inductive)")
     validation_entities: int | None = Field(None, description="entities of a validation split with a graph of its own")
     support: int | None = Field(None, description="triples of the inference graph known when it is ranked")
-    extra_known: int | None = Field(None, description="triples that only filter (GraIL's _ind/valid)")
+    extra_known: int | None = Field(
+        None, description="triples that only filter: GraIL's _ind/valid; of semi and full what fell between the parts"
+    )
 
 
 class HeldOutEntities(Settings):

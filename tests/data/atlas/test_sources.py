@@ -9,6 +9,12 @@ import pytest
 from kelbench.base.errors import UserError
 from kelbench.data.atlas.sources import COARSE_TYPES, SOURCES, Mention, parse_description, read_sources
 
+# Land borders between continents, and those of departments and islands far from their country's own continent.
+ACROSS_CONTINENTS = {
+    frozenset(pair)
+    for pair in (("panama", "colombia"), ("france", "brazil"), ("france", "suriname"), ("canada", "denmark"))
+}
+
 
 @pytest.fixture(scope="module")
 def atlas():
@@ -53,20 +59,25 @@ def test_symmetric_relations_hold_both_ways_and_no_fact_stands_twice(atlas):
 
 
 def test_facts_of_place_agree_with_each_other(atlas):
-    """A capital lies in its country, and what a country borders shares a continent with it or lies on two."""
+    """A capital lies in its country; who was born in a city was born in its country; neighbours share a continent."""
     facts = set(atlas.facts)
-    continents = {}
+    tails = {}
     for head, relation, tail in facts:
-        if relation == "continent":
-            continents.setdefault(head, set()).add(tail)
+        tails.setdefault((head, relation), set()).add(tail)
+    counted = Counter()
     for head, relation, tail in facts:
         if relation == "capital":
             assert (tail, "in_country", head) in facts, (head, tail)
             assert (tail, "former_capital_of", head) not in facts
-        if relation == "born_in" and (tail, "in_country", "x") not in facts:
-            homes = {other for own, name, other in facts if own == tail and name == "in_country"}
-            stated = {other for own, name, other in facts if own == head and name == "country_of_birth"}
-            assert not homes or not stated or homes & stated, (head, tail, homes, stated)
+        homes, stated = tails.get((tail, "in_country"), set()), tails.get((head, "country_of_birth"), set())
+        if relation == "born_in" and homes and stated:
+            assert homes & stated, (head, tail, homes, stated)
+            counted["births"] += 1
+        if relation == "borders" and frozenset((head, tail)) not in ACROSS_CONTINENTS:
+            assert tails[head, "continent"] & tails[tail, "continent"], (head, tail)
+            counted["borders"] += 1
+    assert counted["births"] > 100
+    assert counted["borders"] > 500
 
 
 def test_a_life_does_not_span_distant_centuries(atlas):
