@@ -13,8 +13,30 @@ from kelbench.config.yaml_source import Settings, read_yaml, validate
 CLAIMS_FOLDER = Path("config/claims")
 
 Metric = Annotated[str, Field(pattern=r"^[a-z][a-z0-9@_]*$")]
+# What a text method's encoder is: a kind, or any transformer. The others speak of words without their order.
+EncoderName = Annotated[str, Field(pattern=r"^(bow|cnn|tiny|minilm|transformer|hf:.+)$")]
+ANY_TRANSFORMER = "transformer"
+WORD_ENCODERS = ("bow", "cnn")
 # 49 negatives and the true answer: not a rank among all candidates, so it joins no row.
 SAMPLED_METRICS = ("sampled_hits@10_of_50",)
+
+
+def _https(url: str) -> str:
+    if not url.startswith("https://"):
+        raise ValueError("expected an https URL")
+    return url
+
+
+def is_transformer(kind: str | None) -> bool:
+    """Whether an encoder's kind is a transformer; None is a method without an encoder."""
+    return kind is not None and kind not in WORD_ENCODERS
+
+
+def encoder_fits(claimed: str | None, kind: str | None) -> bool:
+    """Whether a claim on `claimed` speaks of an encoder of this kind; one that names no encoder speaks of all."""
+    if claimed == ANY_TRANSFORMER:
+        return is_transformer(kind)
+    return claimed in (None, kind)
 
 
 class ClaimSource(Settings):
@@ -25,12 +47,17 @@ class ClaimSource(Settings):
     where: str = Field(description="table, page or file")
     url: str
 
-    @field_validator("url")
-    @classmethod
-    def _https(cls, url: str) -> str:
-        if not url.startswith("https://"):
-            raise ValueError("expected an https URL")
-        return url
+    _https = field_validator("url")(_https)
+
+
+class ClaimCost(Settings):
+    """What it cost its authors to get a number, as they or their users report it."""
+
+    words: str = Field(description="machines and time")
+    where: str = Field(description="who says so, and where")
+    url: str
+
+    _https = field_validator("url")(_https)
 
 
 class ClaimProtocol(Settings):
@@ -63,10 +90,14 @@ class ValueClaim(_Common):
     """Numbers of one method on one dataset."""
 
     method: str = Field(description="the method's label: ComplEx")
+    printed_as: str | None = Field(None, description="the source's name for it, where that is another")
+    encoder: EncoderName | None = Field(None, description="text methods: the kind of encoder that was measured")
     setting: str = Field(description="what the source trained: loss, size, regulariser")
     preset: Literal["paper", "code"] = Field(description="the preset of runs that are judged against it")
     decimals: int = Field(ge=0, le=6, description="decimals as printed")
     values: dict[Metric, float] = Field(min_length=1, description="metric -> value as printed, MRR and Hits in 0..1")
+    note: str | None = Field(None, description="what is odd about the printed numbers")
+    cost: ClaimCost | None = Field(None, description="what the numbers cost their authors, where that is known")
 
     @model_validator(mode="after")
     def _printed(self) -> Self:
@@ -82,10 +113,16 @@ class ValueClaim(_Common):
 
 
 class OrderingClaim(_Common):
-    """One method ranks above another."""
+    """One method ranks above another.
+
+    Runs with equal encoders and presets are compared. A method that has no choice of encoder (a graph embedding,
+    DKRL's convolution) is compared with every encoder of the other, and so are two encoders that the claim names.
+    """
 
     higher: str = Field(description="label of the method said to be better")
+    higher_encoder: EncoderName | None = Field(None, description="the kind of its encoder, if the claim is about that")
     lower: str = Field(description="label of the method said to be worse")
+    lower_encoder: EncoderName | None = Field(None, description="the kind of its encoder, if the claim is about that")
     metric: Literal["mrr"] = "mrr"
     printed: str = Field(description="the two numbers as printed")
     stand_ins: list[str] = Field(default_factory=list, description="datasets it may be tested on in place of its own")
@@ -109,6 +146,9 @@ class ClaimFile(Settings):
 
     source: ClaimSource
     protocol: ClaimProtocol
+    experiment: Path | None = Field(
+        None, description="the experiment file that runs these claims on their own datasets"
+    )
     values: list[ValueClaim] = Field(default_factory=list)
     orderings: list[OrderingClaim] = Field(default_factory=list)
     effects: list[EffectClaim] = Field(default_factory=list)
