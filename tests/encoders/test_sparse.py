@@ -20,7 +20,7 @@ def test_what_is_saved_is_loaded_and_equal_tables_give_equal_bytes(tables, tmp_p
     tables.save(tmp_path / "a.safetensors")
     tables.save(tmp_path / "b.safetensors")
     assert (tmp_path / "a.safetensors").read_bytes() == (tmp_path / "b.safetensors").read_bytes()
-    loaded = load_model(tmp_path / "a.safetensors")
+    loaded = load_model(tmp_path / "a.safetensors", dataset=None)
     assert isinstance(loaded, SparseTables)
     for name in ("entity", "relation", "candidate"):
         np.testing.assert_array_equal(getattr(loaded, name).toarray(), getattr(tables, name).toarray())
@@ -36,7 +36,7 @@ def test_equal_tables_of_queries_and_candidates_are_stored_once(tables, tmp_path
 
 def test_other_files_are_refused(tmp_path):
     with pytest.raises(UserError, match="expected a trained model here, found none"):
-        load_model(tmp_path / "none.safetensors")
+        load_model(tmp_path / "none.safetensors", dataset=None)
     (tmp_path / "other.safetensors").write_bytes(b"nonsense")
     with pytest.raises(UserError, match="expected a model written by kelbench"):
-        load_model(tmp_path / "other.safetensors")
+        load_model(tmp_path / "other.safetensors", dataset=None)

@@ -17,7 +17,7 @@ _PACKAGE = Path(__file__).parents[1]
 _LOCK = _PACKAGE.parents[1] / "requirements.lock"
 
 # Packages that read files of their own, and the folder that holds them.
-_DATA_FOLDERS = {"report": "templates", "data.atlas": "sources"}
+_DATA_FOLDERS = {"report": "templates"}
 
 
 def code_digest(*modules: str, package: Path = _PACKAGE, lock: Path = _LOCK) -> str:
@@ -126,7 +126,7 @@ def _data_files(modules: list[str], package: Path) -> dict[str, str]:
     digests = {}
     for name, folder in _DATA_FOLDERS.items():
         if f"kelbench.{name}" in modules:
-            for path in sorted((package / name.replace(".", "/") / folder).rglob("*")):
+            for path in sorted((package / name / folder).rglob("*")):
                 if path.is_file():
                     digests[path.relative_to(package).as_posix()] = sha256_file(path)
     return digests

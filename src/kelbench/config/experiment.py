@@ -42,7 +42,7 @@ class MethodEntry(Settings):
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", description="that of the file")
     label: str = Field(description="the name that papers print")
-    kind: Literal["knowledge embedding", "inductive", "control"] = Field(description="how tables group it")
+    kind: Literal["knowledge embedding", "inductive", "text", "control"] = Field(description="how tables group it")
     paper: Paper | None = Field(None, description="where it comes from")
     summary: str = Field(description="one sentence for the report")
     settings: dict[Engine, dict[str, Any]] = Field(description="engine -> default settings")

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
+from kelbench.config.kepler import TextEncoderSettings, TextKnowledgeEmbeddingSettings
+from kelbench.config.parts import EarlyStopping, NonNegativeFloat, Positive, PositiveFloat
 from kelbench.config.yaml_source import Settings
 
-Positive = Annotated[int, Field(gt=0)]
-PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-NonNegativeFloat = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-
 SCORE_FUNCTION_METHODS = ("transe", "distmult", "complex", "rotate", "simple")
+TEXT_METHODS = (
+    "kepler_wiki",
+    "kepler_only_desc",
+    "kepler_rel",
+    "kepler_cond",
+    "kepler_ke",
+    "kepler_mlm_only",
+    "dkrl",
+    "bi_encoder",
+)
 
 
 class Negatives(Settings):
@@ -29,14 +37,6 @@ class Regularizer(Settings):
         description="n3: sum of cubed moduli of complex numbers; l3: sum of cubed absolute values of reals"
     )
     weight: NonNegativeFloat = Field(description="factor of the penalty, averaged over the batch")
-
-
-class EarlyStopping(Settings):
-    """Validation MRR decides when to stop and which weights are kept."""
-
-    every: Positive = Field(description="epochs between validations")
-    patience: Positive = Field(description="validations without an improvement before training stops")
-    minimal_gain: NonNegativeFloat = Field(1e-4, description="absolute gain in MRR that counts as an improvement")
 
 
 class KnowledgeEmbeddingSettings(Settings):
@@ -215,6 +215,7 @@ MethodSettings = (
     | FrequencySettings
     | TextCosineSettings
     | NameMatchSettings
+    | TextKnowledgeEmbeddingSettings
 )
 
 # (method, engine) -> settings class. A new method adds its line here and in MODULE_OF.
@@ -226,6 +227,7 @@ SETTINGS_OF: dict[tuple[str, str], type[MethodSettings]] = {
     ("frequency", "native"): FrequencySettings,
     ("text_cosine", "native"): TextCosineSettings,
     ("name_match", "native"): NameMatchSettings,
+    **{(method, "native"): TextKnowledgeEmbeddingSettings for method in TEXT_METHODS},
 }
 
 # (method, engine) -> the module that trains it. Names, so that reading a config imports no torch.
@@ -237,4 +239,11 @@ MODULE_OF: dict[tuple[str, str], str] = {
     ("frequency", "native"): "kelbench.methods.controls",
     ("text_cosine", "native"): "kelbench.methods.text_controls",
     ("name_match", "native"): "kelbench.methods.text_controls",
+    **{(method, "native"): "kelbench.methods.kepler" for method in TEXT_METHODS},
 }
+
+
+def encoder_name(settings: MethodSettings) -> str | None:
+    """What encodes texts: the leaderboard's column; None where nothing does."""
+    encoder = getattr(settings, "encoder", None)
+    return encoder.kind if isinstance(encoder, TextEncoderSettings) else encoder

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic_core import PydanticUndefined
 
-from kelbench.config import datasets, experiment, methods
+from kelbench.config import datasets, experiment, kepler, methods, parts
 from kelbench.config.yaml_source import Settings
 
 _PAGES: list[tuple[str, str, list[type[Settings]]]] = [
@@ -28,9 +28,15 @@ _PAGES: list[tuple[str, str, list[type[Settings]]]] = [
             methods.NodePieceSettings,
             methods.Negatives,
             methods.Regularizer,
-            methods.EarlyStopping,
+            parts.EarlyStopping,
             methods.RandomSettings,
             methods.FrequencySettings,
+            methods.TextCosineSettings,
+            methods.NameMatchSettings,
+            kepler.TextKnowledgeEmbeddingSettings,
+            kepler.TextEncoderSettings,
+            kepler.TextNegatives,
+            kepler.MaskedLanguageModelling,
         ],
     ),
     (

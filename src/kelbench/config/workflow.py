@@ -32,6 +32,8 @@ MODULES_OF_VERB = {
     "report": ("kelbench.report.render",),
 }
 
+_SOURCES_OF_ATLAS = Path(__file__).parents[1] / "data/atlas/sources"
+
 PREPARED_FILES = (
     "manifest.json",
     "relations.tsv",
@@ -76,8 +78,10 @@ class Plan:
         return [f"data/prepared/{name}/{file}" for name in self.datasets for file in ("manifest.json", "audit.json")]
 
     def sources_of(self, wildcards: Any) -> list[str]:
-        """What a dataset is prepared from: the receipt of its fetched files, or the user's own files."""
+        """What a dataset is prepared from: its fetched files' receipt, kelbench's own sources, or the user's files."""
         custom = self._custom(wildcards.dataset)
+        if custom is None and self.experiment.registered[wildcards.dataset].built is not None:
+            return sorted(str(_relative(path)) for path in _SOURCES_OF_ATLAS.rglob("*.tsv"))
         if custom is None:
             return [f"data/fetched/{wildcards.dataset}.json"]
         files = (custom.triples, custom.train, custom.valid, custom.test, custom.entity_texts, custom.relation_texts)

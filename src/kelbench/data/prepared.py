@@ -167,6 +167,16 @@ class PreparedDataset:
                 texts[int(row[0])] = row[column]
         return texts
 
+    def texts_or_first(self, source: str | None) -> list[str]:
+        """The texts of a source, or of the first for None.
+
+        Raises:
+            UserError: the dataset has no texts, or not that source.
+        """
+        if not self.text_sources:
+            raise UserError(f"{self.name}: this method needs texts of the entities, and the dataset has none")
+        return self.entity_texts(source or self.text_sources[0])
+
     def relation_texts(self) -> list[str]:
         """The text of every relation by id; its label where it has none."""
         return [text or label.replace("_", " ").strip() for _, label, text in self.relation_rows()]

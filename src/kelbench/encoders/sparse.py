@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save
+import torch
 from scipy.sparse import csr_array
+from torch import Tensor
 
-from kelbench.base.errors import UserError
-from kelbench.base.files import canonical_json, write_bytes
+from kelbench.encoders.model_file import read_model_file, understood, write_model_file
 
 Side = Literal["head", "tail"]
 
@@ -60,11 +58,10 @@ class SparseTables:
         tensors = {}
         for name, table in tables.items():
             table.sort_indices()
-            tensors[f"{name}.data"] = table.data.astype(np.float32)
-            tensors[f"{name}.indices"] = table.indices.astype(np.int32)
-            tensors[f"{name}.indptr"] = table.indptr.astype(np.int64)
-        description = {"sparse": {name: list(table.shape) for name, table in tables.items()}}
-        write_bytes(path, save(tensors, metadata={"kelbench": canonical_json(description)}))
+            parts = {"data": np.float32, "indices": np.int32, "indptr": np.int64}
+            for part, dtype in parts.items():
+                tensors[f"{name}.{part}"] = torch.from_numpy(getattr(table, part).astype(dtype))
+        write_model_file(path, tensors, {"sparse": {name: list(table.shape) for name, table in tables.items()}})
 
     @classmethod
     def load(cls, path: Path) -> SparseTables:
@@ -73,27 +70,21 @@ class SparseTables:
         Raises:
             UserError: the file is missing, or is not such a file.
         """
-        try:
-            with safe_open(path, framework="numpy") as file:
-                shapes = json.loads((file.metadata() or {})["kelbench"])["sparse"]
-                tables = {
-                    name: csr_array(
-                        tuple(file.get_tensor(f"{name}.{part}") for part in ("data", "indices", "indptr")),
-                        shape=tuple(shape),
-                    )
-                    for name, shape in shapes.items()
-                }
+        return cls.restored(path, *read_model_file(path))
+
+    @classmethod
+    def restored(cls, path: Path, description: dict[str, Any], tensors: dict[str, Tensor]) -> SparseTables:
+        """The tables of a file that has been read.
+
+        Raises:
+            UserError: it holds something else.
+        """
+        with understood(path):
+            tables = {
+                name: csr_array(
+                    tuple(tensors[f"{name}.{part}"].numpy() for part in ("data", "indices", "indptr")),
+                    shape=tuple(shape),
+                )
+                for name, shape in description["sparse"].items()
+            }
             return cls(tables.get("entity", tables["candidate"]), tables["relation"], tables["candidate"])
-        except FileNotFoundError:
-            raise UserError(f"{path}: expected a trained model here, found none; train the run first") from None
-        except (SafetensorError, KeyError, ValueError) as error:
-            raise UserError(f"{path}: expected a model written by kelbench, found something else ({error})") from None
-
-
-def is_sparse(path: Path) -> bool:
-    """Whether a model file holds sparse tables; False for one that cannot be read, which its loader will say."""
-    try:
-        with safe_open(path, framework="numpy") as file:
-            return "sparse" in json.loads((file.metadata() or {}).get("kelbench", "{}"))
-    except (FileNotFoundError, SafetensorError, ValueError):
-        return False

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import Tensor
 
-from kelbench.base.errors import UserError
-from kelbench.base.files import canonical_json, write_bytes
+from kelbench.encoders.model_file import read_model_file, understood, write_model_file
 from kelbench.scoring import SCORE_FUNCTIONS, SIMILARITIES, ScoreFunction, Similarity
 
 Side = Literal["head", "tail"]
@@ -74,8 +70,8 @@ class EmbeddingTables:
         """The same tables on a device."""
         return replace(self, entity=self.entity.to(device), relation=self.relation.to(device))
 
-    def save(self, path: Path) -> None:
-        """Write the tables and what they mean as one safetensors file; equal tables give equal bytes."""
+    def save(self, path: Path, **notes: Any) -> None:
+        """Write the tables and what they mean; `notes` join the description."""
         description = {
             "score_function": self.score_function.name,
             "similarity": self.similarity,
@@ -85,8 +81,7 @@ class EmbeddingTables:
             "entity": self.entity.detach().cpu().contiguous(),
             "relation": self.relation.detach().cpu().contiguous(),
         }
-        # One metadata key: safetensors writes several in no fixed order.
-        write_bytes(path, save(tensors, metadata={"kelbench": canonical_json(description)}))
+        write_model_file(path, tensors, description | notes)
 
     @classmethod
     def load(cls, path: Path) -> EmbeddingTables:
@@ -95,17 +90,18 @@ class EmbeddingTables:
         Raises:
             UserError: the file is missing, or is not such a file.
         """
-        try:
-            with safe_open(path, framework="pt") as file:
-                description = json.loads((file.metadata() or {})["kelbench"])
-                entity, relation = file.get_tensor("entity"), file.get_tensor("relation")
+        return cls.restored(path, *read_model_file(path))
+
+    @classmethod
+    def restored(cls, path: Path, description: dict[str, Any], tensors: dict[str, Tensor]) -> EmbeddingTables:
+        """The tables of a file that has been read.
+
+        Raises:
+            UserError: it holds something else.
+        """
+        with understood(path):
             function = SCORE_FUNCTIONS[description["score_function"]]
             similarity = description["similarity"]
-            reciprocal = bool(description["reciprocal"])
-        except FileNotFoundError:
-            raise UserError(f"{path}: expected a trained model here, found none; train the run first") from None
-        except (SafetensorError, KeyError, ValueError) as error:
-            raise UserError(f"{path}: expected a model written by kelbench, found something else ({error})") from None
-        if similarity not in SIMILARITIES:
-            raise UserError(f"{path}: unknown similarity {similarity!r}")
-        return cls(function, similarity, entity, relation, reciprocal)
+            if similarity not in SIMILARITIES:
+                raise ValueError(f"unknown similarity {similarity!r}")
+            return cls(function, similarity, tensors["entity"], tensors["relation"], bool(description["reciprocal"]))

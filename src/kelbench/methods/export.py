@@ -12,6 +12,7 @@ from kelbench.base.errors import UserError
 from kelbench.base.files import write_text
 from kelbench.config.experiment import Run
 from kelbench.data.prepared import PreparedDataset
+from kelbench.encoders.conditioned import ConditionedTables
 from kelbench.encoders.load import load_model
 from kelbench.encoders.tables import EmbeddingTables
 
@@ -26,7 +27,9 @@ def export_embeddings(run: Run, seed: int | None, prepared: Path, results: Path,
         UserError: the seed or the model is unknown, or its vectors are sparse.
     """
     dataset = PreparedDataset(prepared / run.dataset)
-    tables = load_model(run.seed_folder(results, run.chosen_seed(seed)) / "model.safetensors")
+    tables = load_model(run.seed_folder(results, run.chosen_seed(seed)) / "model.safetensors", dataset)
+    if isinstance(tables, ConditionedTables):
+        tables = tables.tables
     if not isinstance(tables, EmbeddingTables):
         raise UserError(f"{run.name} has sparse vectors over words or entities, which export cannot write as tables")
     relations = dataset.relation_labels()

@@ -10,9 +10,9 @@ import torch
 from kelbench.base.errors import UserError, nearest
 from kelbench.config.experiment import Run
 from kelbench.data.prepared import PreparedDataset
-from kelbench.encoders.load import load_model
+from kelbench.encoders.load import Model, load_model
 from kelbench.encoders.sparse import SparseTables
-from kelbench.encoders.tables import EmbeddingTables, Side
+from kelbench.encoders.tables import Side
 from kelbench.scoring import similarity_matrix
 
 
@@ -34,7 +34,7 @@ def predict_table(
         UserError: a label, the seed or the model is unknown.
     """
     dataset = PreparedDataset(prepared / run.dataset)
-    model = load_model(run.seed_folder(results, run.chosen_seed(seed)) / "model.safetensors")
+    model = load_model(run.seed_folder(results, run.chosen_seed(seed)) / "model.safetensors", dataset)
     side: Side = "tail" if head is not None else "head"
     candidates = dataset.candidates(dataset.protocols("test")[0])
     labels = dataset.entity_labels()
@@ -50,7 +50,11 @@ def predict_table(
 
 
 def _scores(
-    model: EmbeddingTables | SparseTables, side: Side, given: int, asked: int, candidates: np.ndarray
+    model: Model,
+    side: Side,
+    given: int,
+    asked: int,
+    candidates: np.ndarray,
 ) -> np.ndarray:
     """The score of each candidate, `(n,)`."""
     if isinstance(model, SparseTables):

@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import time
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from kelbench.config.experiment import Run
 from kelbench.config.methods import MODULE_OF
 from kelbench.data.prepared import PreparedDataset
 from kelbench.encoders.load import load_model
-from kelbench.encoders.tables import EmbeddingTables
+from kelbench.encoders.sparse import SparseTables
 from kelbench.tasks.link_prediction import evaluate, set_threads
 from kelbench.training.job import TrainedModel, TrainingJob
 
@@ -41,14 +42,17 @@ def train_run(run: Run, prepared: Path, results: Path, threads: int) -> None:
     _start(run, threads)
     dataset = PreparedDataset(prepared / run.dataset)
     module = importlib.import_module(MODULE_OF[run.method, run.engine])
-    write_json(run.folder(results) / "settings.json", run.resolved() | {"preset": run.preset, "run": run.name})
+    first = os.environ.get("RANK", "0") == "0"  # of the processes that torchrun started; the others write nothing
+    if first:
+        write_json(run.folder(results) / "settings.json", run.resolved() | {"preset": run.preset, "run": run.name})
     for seed in run.seeds:
         folder = run.seed_folder(results, seed)
-        with locked(folder / ".lock", f"{folder}"):
+        with locked(folder / ".lock", f"{folder}") if first else nullcontext():
             _LOG.info("training %s on %s, seed %d", run.name, run.dataset, seed)
             began = time.monotonic()
             model = module.train(TrainingJob(dataset, run.method, run.settings, seed, run.threads, folder, run.device))
-            _write_model(folder, model, run, seed, time.monotonic() - began)
+            if first:
+                _write_model(folder, model, run, seed, time.monotonic() - began)
 
 
 def evaluate_run(run: Run, prepared: Path, results: Path, threads: int) -> None:
@@ -62,8 +66,8 @@ def evaluate_run(run: Run, prepared: Path, results: Path, threads: int) -> None:
     for seed in run.seeds:
         folder = run.seed_folder(results, seed)
         _LOG.info("ranking %s on %s, seed %d", run.name, run.dataset, seed)
-        model = load_model(folder / "model.safetensors")
-        evaluate(model.to(run.device) if isinstance(model, EmbeddingTables) else model, dataset, folder)
+        model = load_model(folder / "model.safetensors", dataset)
+        evaluate(model if isinstance(model, SparseTables) else model.to(run.device), dataset, folder)
 
 
 def _start(run: Run, threads: int) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from kelbench.config.methods import MethodSettings
 from kelbench.data.prepared import PreparedDataset
+from kelbench.encoders.conditioned import ConditionedTables
 from kelbench.encoders.sparse import SparseTables
 from kelbench.encoders.tables import EmbeddingTables
 
@@ -47,7 +48,7 @@ class TrainedModel:
         facts: what else the report should show: `converged`, `epochs`, `best_epoch`, `parameters` and so on.
     """
 
-    tables: EmbeddingTables | SparseTables
+    tables: EmbeddingTables | SparseTables | ConditionedTables
     curve: list[dict[str, Any]] = field(default_factory=list)
     timing: list[dict[str, Any]] = field(default_factory=list)
     facts: dict[str, Any] = field(default_factory=dict)

@@ -7,6 +7,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -15,8 +16,9 @@ from torch import Tensor
 
 from kelbench.base.errors import UserError
 from kelbench.base.progress import Progress
-from kelbench.config.methods import EarlyStopping
+from kelbench.config.parts import EarlyStopping
 from kelbench.training.checkpoints import BestWeights, load_checkpoint, remove_checkpoint, save_checkpoint
+from kelbench.training.processes import Processes
 
 _LOG = logging.getLogger("kelbench.training")
 SECONDS_BETWEEN_CHECKPOINTS = 60.0
@@ -49,9 +51,12 @@ class Schedule:
 
 @dataclass
 class Course:
-    """What happened so far."""
+    """What happened so far: whole epochs, and the steps of the next one with their summed loss and weight."""
 
     epoch: int = 0
+    steps: int = 0
+    summed_loss: float = 0.0
+    seen: int = 0
     best_mrr: float = -math.inf
     best_epoch: int = 0
     validations_without_gain: int = 0
@@ -96,6 +101,9 @@ class Course:
         )
 
 
+ALONE = Processes()
+
+
 def run_epochs(
     trainable: Trainable,
     triples: np.ndarray,
@@ -103,6 +111,7 @@ def run_epochs(
     validate: Callable[[], float],
     checkpoint: Path,
     key: str,
+    processes: Processes = ALONE,
 ) -> Course:
     """Train until patience, epochs or time run out; resume from `checkpoint` where it is one of this job.
 
@@ -111,66 +120,121 @@ def run_epochs(
         triples: int `(n, 3)`.
         schedule: when to stop.
         validate: validation MRR of the present weights.
-        checkpoint: where to keep state between validations, and beside it the best weights; removed at the end.
+        checkpoint: where to keep state, within an epoch or after one, and beside it the best weights; removed at the
+            end.
         key: identifies the job; a checkpoint with another key is not used.
+        processes: those that train together; the first writes.
 
     Raises:
         UserError: the loss is not finite.
     """
     best = BestWeights(checkpoint.parent, key)
     course = _resume(trainable, checkpoint, key, best)
-    best_at_save = course.best_epoch
+    saver = _Saver(trainable, course, checkpoint, key, best, processes)
     triples = np.ascontiguousarray(triples)  # in memory, where the file would be read at random
     start = time.monotonic() - course.seconds
-    last_save = time.monotonic()
     stopping = schedule.early_stopping
     with Progress("training", total=schedule.epochs, unit="epoch") as progress:
         progress.advance(course.epoch)
         while not course.ended_by:
             deadline = math.inf if schedule.max_minutes is None else start + 60 * schedule.max_minutes
-            loss, out_of_time = _one_epoch(trainable, triples, course.epoch + 1, deadline)
+            loss, out_of_time = _one_epoch(trainable, triples, course, start, deadline, saver)
             course.epoch += 1
             mrr = None
             if course.epoch % stopping.every == 0 or course.epoch == schedule.epochs or out_of_time:
                 mrr = validate()
                 if course.note_validation(mrr, stopping.minimal_gain):
-                    best.keep(course.epoch, trainable.weights())
-                    best.forget_all_but(course.epoch, best_at_save)  # a resumed run starts from what was saved
+                    saver.keep_best()
             course.seconds = time.monotonic() - start
             course.note_epoch(loss, mrr, out_of_time, stopping.patience, schedule.epochs)
             progress.advance(1, note=f"loss {loss:.4f}" + (f", validation MRR {mrr:.4f}" if mrr is not None else ""))
-            due = mrr is not None and time.monotonic() - last_save >= SECONDS_BETWEEN_CHECKPOINTS
-            if due and not course.ended_by:
-                save_checkpoint(checkpoint, key, _state(trainable, course))
-                best_at_save, last_save = course.best_epoch, time.monotonic()
-                best.forget_all_but(course.best_epoch)
+            if mrr is not None and not course.ended_by:
+                saver.save_when_due()
+    processes.wait()
     if course.best_epoch != course.epoch and not best.restore(course.best_epoch, trainable.weights()):
         raise UserError(f"{checkpoint.parent}: the best weights were removed while training ran; train again")
-    remove_checkpoint(checkpoint)
-    best.forget_all_but()
+    processes.wait()
+    if processes.rank == 0:
+        remove_checkpoint(checkpoint)
+        best.forget_all_but()
     course.log_end()
     return course
 
 
-def _one_epoch(trainable: Trainable, triples: np.ndarray, epoch: int, deadline: float) -> tuple[float, bool]:
+class _Saver:
+    """Writes checkpoints, and the best weights that they speak of."""
+
+    def __init__(
+        self,
+        trainable: Trainable,
+        course: Course,
+        checkpoint: Path,
+        key: str,
+        best: BestWeights,
+        processes: Processes,
+    ) -> None:
+        self._trainable, self._course, self._checkpoint, self._key = trainable, course, checkpoint, key
+        self._best, self.processes = best, processes
+        self._best_at_save = course.best_epoch
+        self._last_save = time.monotonic()
+
+    def keep_best(self) -> None:
+        """Keep the present weights as the best; and those that a resumed run would start from."""
+        if self.processes.rank == 0:
+            self._best.keep(self._course.epoch, self._trainable.weights())
+            self._best.forget_all_but(self._course.epoch, self._best_at_save)
+
+    @property
+    def is_due(self) -> bool:
+        """Whether the last checkpoint is old enough."""
+        return self.processes.rank == 0 and time.monotonic() - self._last_save >= SECONDS_BETWEEN_CHECKPOINTS
+
+    def save_when_due(self) -> None:
+        """Write a checkpoint where the last is old enough."""
+        if not self.is_due:
+            return
+        save_checkpoint(self._checkpoint, self._key, _state(self._trainable, self._course))
+        self._best_at_save, self._last_save = self._course.best_epoch, time.monotonic()
+        self._best.forget_all_but(self._course.best_epoch)
+
+
+def _one_epoch(
+    trainable: Trainable, triples: np.ndarray, course: Course, start: float, deadline: float, saver: _Saver
+) -> tuple[float, bool]:
     """Mean loss of the batches seen, and whether the deadline cut the epoch short."""
-    total: Tensor | None = None
-    seen = 0
+    epoch = course.epoch + 1
+    # Read when a checkpoint is written and once an epoch: a step waits for no device.
+    total: Tensor | float = course.summed_loss
     out_of_time = False
-    for step, batch in enumerate(trainable.batches(triples, epoch)):
-        loss = trainable.step(batch, epoch, step).double() * len(batch)
-        total = loss if total is None else total + loss  # read once an epoch: a step waits for no device
-        seen += len(batch)
-        out_of_time = time.monotonic() > deadline
+    for batch in islice(trainable.batches(triples, epoch), course.steps, None):
+        total = trainable.step(batch, epoch, course.steps).double() * len(batch) + total
+        course.seen += len(batch)
+        course.steps += 1
+        if saver.is_due:
+            course.summed_loss, course.seconds = float(total), time.monotonic() - start
+            saver.save_when_due()
+        out_of_time = saver.processes.any(time.monotonic() > deadline)
         if out_of_time:
             break
-    mean = float(total) / seen if total is not None else 0.0
+    mean = float(total) / course.seen if course.seen else 0.0
+    course.steps, course.seen, course.summed_loss = 0, 0, 0.0
     if not math.isfinite(mean):
         raise UserError(f"the loss of epoch {epoch} is not finite: training diverged; lower the learning rate")
     return mean, out_of_time
 
 
-_PLAIN_FIELDS = ("epoch", "best_mrr", "best_epoch", "validations_without_gain", "seconds", "curve", "timing")
+_PLAIN_FIELDS = (
+    "epoch",
+    "steps",
+    "summed_loss",
+    "seen",
+    "best_mrr",
+    "best_epoch",
+    "validations_without_gain",
+    "seconds",
+    "curve",
+    "timing",
+)
 
 
 def _state(trainable: Trainable, course: Course) -> dict[str, Any]:
@@ -192,5 +256,5 @@ def _resume(trainable: Trainable, checkpoint: Path, key: str, best: BestWeights)
     for stored, live in ((state["weights"], trainable.weights()), (state["optimizer"], trainable.optimizer_state())):
         for name, tensor in live.items():
             tensor.copy_(stored[name])
-    _LOG.info("resuming after epoch %d", state["epoch"])
+    _LOG.info("resuming after epoch %d, step %d", state["epoch"], state["steps"])
     return Course(**{name: state[name] for name in _PLAIN_FIELDS})

@@ -1,0 +1,181 @@
+"""Settings of KEPLER, DKRL and the bi-encoder: text encoders trained to predict links.
+
+Each key says what it means; config/methods has defaults.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from kelbench.config.parts import EarlyStopping, NonNegativeFloat, Positive, PositiveFloat
+from kelbench.config.yaml_source import Settings
+
+Fraction = Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)]
+TextScore = Literal["transe_l1", "transe_l2", "dot", "cosine", "distmult", "complex", "rotate", "simple"]
+
+
+class TextEncoderSettings(Settings):
+    """What turns a text into a vector."""
+
+    kind: str = Field(
+        pattern=r"^(bow|cnn|tiny|minilm|hf:.+@[^@]+)$",
+        description="bow: weighted sum of learned word vectors; cnn: DKRL's convolutions; tiny: a small transformer "
+        "and its tokenizer, both from nothing; minilm: all-MiniLM-L6-v2; hf:MODEL@REVISION: a model of the Hugging "
+        "Face hub at a commit, or a local folder at the sha256 of its model.safetensors",
+    )
+    texts: str | None = Field(None, description="source of the entities' texts; the dataset's first unless given")
+    max_tokens: Positive = Field(description="tokens of an input, special ones included; what is longer is cut")
+    pooling: Literal["cls", "mean"] = Field("cls", description="the first token's state, or the mean of all")
+    width: Positive | None = Field(None, description="bow, cnn and tiny: numbers in a vector")
+    layers: Positive | None = Field(None, description="tiny: transformer layers")
+    heads: Positive | None = Field(None, description="tiny: attention heads a layer")
+    vocabulary: Positive | None = Field(None, description="tiny: word pieces of the tokenizer")
+    projection: Positive | None = Field(None, description="a learned linear map to so many numbers, after pooling")
+    trained_layers: Positive | None = Field(
+        None, description="train the last so many layers, the others and the embeddings frozen; all unless given"
+    )
+    dropout: Fraction = Field(0.0, description="of a transformer's states and attention")
+    precision: Literal["float32", "bfloat16"] = Field("float32", description="of a transformer's products")
+    gradient_checkpointing: bool = Field(False, description="compute a transformer's states twice, to keep fewer")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        own = self.kind in ("bow", "cnn", "tiny")
+        if own != (self.width is not None):
+            raise ValueError("the key width goes with kind: bow, cnn or tiny, and only with them")
+        for key in ("layers", "heads", "vocabulary"):
+            if (self.kind == "tiny") != (getattr(self, key) is not None):
+                raise ValueError(f"the key {key} goes with kind: tiny, and only with it")
+        if self.kind == "tiny" and (self.width or 0) % (self.heads or 1):
+            raise ValueError(f"width must be a multiple of heads, found {self.width} and {self.heads}")
+        if self.kind in ("bow", "cnn"):
+            for key in ("trained_layers", "gradient_checkpointing", "dropout"):
+                if getattr(self, key):
+                    raise ValueError(f"the key {key} goes with transformers, not with kind: {self.kind}")
+            if self.precision != "float32":
+                raise ValueError(f"precision: {self.precision} goes with transformers, not with kind: {self.kind}")
+        return self
+
+
+class TextNegatives(Settings):
+    """Wrong answers; one that makes a triple of the training graph does not count."""
+
+    mode: Literal["uniform", "in_batch"] = Field(
+        description="uniform: drawn from the training graph's entities; in_batch: all entities of the batch, each "
+        "query's own among them"
+    )
+    per_positive: Positive | None = Field(None, description="uniform: negatives a positive and side")
+    shared: bool = Field(False, description="uniform: one set for the whole batch and side")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if (self.mode == "uniform") != (self.per_positive is not None):
+            raise ValueError("the key per_positive goes with mode: uniform, and only with it")
+        if self.mode == "in_batch" and self.shared:
+            raise ValueError("mode: in_batch shares its negatives anyway; remove the key shared")
+        return self
+
+
+class MaskedLanguageModelling(Settings):
+    """Masked language modelling beside the knowledge embedding: 15 % of the tokens; 80/10/10."""
+
+    corpus: Literal["descriptions", "file"] = Field(
+        description="descriptions: the texts of the training graph's entities; file: the lines of a text file"
+    )
+    file: Path | None = Field(None, description="for corpus: file; a line a text")
+    batch_size: Positive = Field(description="texts a step")
+    head_warmup_steps: int = Field(
+        0, ge=0, description="steps that train the output layer alone, where the checkpoint came without one"
+    )
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if (self.corpus == "file") != (self.file is not None):
+            raise ValueError("the key file goes with corpus: file, and only with it")
+        return self
+
+
+class TextKnowledgeEmbeddingSettings(Settings):
+    """A link predictor over encoded texts: KEPLER and its variants, DKRL, the bi-encoder."""
+
+    encoder: TextEncoderSettings = Field(description="what turns a text into a vector")
+    relation: Literal["table", "text", "none"] = Field(
+        description="table: a learned vector a relation; text: its text, encoded; none: it speaks through `conditioned`"
+    )
+    conditioned: bool = Field(
+        False, description="a query encodes the known entity's text together with the relation's; an answer does not"
+    )
+    score: TextScore = Field(description="compares query and answer; dot and cosine take TransE's query h + r or t - r")
+    loss: Literal["kepler", "cross_entropy"] | None = Field(
+        description="kepler: Eq. 2 of Wang et al. 2021; cross_entropy: softmax over the answer and its negatives; "
+        "null: no knowledge embedding, masked language modelling alone"
+    )
+    margin: NonNegativeFloat = Field(
+        0.0, description="kepler: gamma; cross_entropy: subtracted from the score of the right answer"
+    )
+    halved: bool = Field(False, description="kepler: the factor 1/2 of the released code")
+    temperature: PositiveFloat | None = Field(
+        None, description="cross_entropy: scores are divided by it; where it starts, since it is learned"
+    )
+    negatives: TextNegatives | None = Field(None, description="what the right answer is compared with")
+    masked_language_modelling: MaskedLanguageModelling | None = Field(None, description="the second loss, weight 1")
+    learning_rate: PositiveFloat = Field(description="peak, of the encoder; AdamW")
+    relation_learning_rate: PositiveFloat = Field(
+        description="peak, of what the encoder did not bring: relation vectors, projection, temperature"
+    )
+    weight_decay: NonNegativeFloat = Field(0.01, description="of the encoder's matrices")
+    warmup: Fraction = Field(0.1, description="part of all steps in which the rate rises; it falls to 0 afterwards")
+    gradient_norm: PositiveFloat | None = Field(None, description="gradients are scaled down to this norm")
+    batch_size: Positive = Field(description="triples a step; each asks for its tail and for its head")
+    texts_per_pass: Positive = Field(
+        4096,
+        description="texts encoded with gradient at once; more of them in a step are encoded twice, at equal gradients",
+    )
+    steps_per_epoch: Positive | None = Field(None, description="end an epoch after so many steps")
+    epochs: Positive = Field(description="at most this many passes over the training triples")
+    early_stopping: EarlyStopping = Field(description="when to validate, and when to stop")
+    max_minutes: PositiveFloat | None = Field(
+        None, description="wall-clock limit; a run that meets it is marked unconverged and is not bit-reproducible"
+    )
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if (self.loss is None) != (self.negatives is None):
+            raise ValueError("the key negatives goes with a loss, and only with one")
+        if self.loss is None and self.masked_language_modelling is None:
+            raise ValueError("loss: null needs the key masked_language_modelling: nothing would be learned")
+        if self.relation == "none" and not self.conditioned:
+            raise ValueError("relation: none needs conditioned: true; no query would know its relation")
+        if self.temperature is not None and self.loss != "cross_entropy":
+            raise ValueError("the key temperature goes with loss: cross_entropy, and only with it")
+        if self.halved and self.loss != "kepler":
+            raise ValueError("the key halved goes with loss: kepler, and only with it")
+        if self.relation == "text" and self.score in ("rotate",):
+            raise ValueError("relation: text does not go with score: rotate, whose relations have half the width")
+        if self.relation == "none" and self.score not in ("transe_l1", "transe_l2", "dot", "cosine"):
+            raise ValueError(f"relation: none does not go with score: {self.score}")
+        if self.masked_language_modelling is not None and self.encoder.kind in ("bow", "cnn"):
+            raise ValueError(f"masked_language_modelling needs a transformer, not kind: {self.encoder.kind}")
+        return self
+
+    def check_method(self, method: str) -> None:
+        """Raise ValueError for keys that make another variant than `method` (Wang et al. 2021, Section 2.5)."""
+        modelling = self.masked_language_modelling
+        corpus = None if modelling is None else modelling.corpus
+        kepler = method.startswith("kepler")
+        rules = {
+            "masked_language_modelling": (corpus is not None, method not in ("kepler_ke", "dkrl", "bi_encoder")),
+            "loss": (self.loss is not None, method != "kepler_mlm_only"),
+            "relation: text": (self.relation == "text", method == "kepler_rel"),
+            "relation: none": (self.relation == "none", method == "bi_encoder"),
+            "conditioned": (self.conditioned, method in ("kepler_cond", "bi_encoder")),
+            "encoder: {kind: cnn}": (self.encoder.kind == "cnn", method == "dkrl"),
+        }
+        for key, (found, expected) in rules.items():
+            if found != expected:
+                raise ValueError(f"{method} is defined {'with' if expected else 'without'} {key}")
+        if kepler and method == "kepler_only_desc" and corpus != "descriptions":
+            raise ValueError("kepler_only_desc is defined with masked_language_modelling: {corpus: descriptions}")

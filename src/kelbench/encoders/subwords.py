@@ -1,0 +1,82 @@
+"""Sub-word tokenizers: WordPiece trained on the training texts, and those that come with a checkpoint."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from kelbench.base.errors import UserError
+from kelbench.encoders.tokens import SpecialTokens, Tokens
+
+_TEXTS_AT_ONCE = 4096
+
+
+class SubwordTokenizer:
+    """A tokenizer of transformers, as this package uses it: texts to ids without special tokens.
+
+    Attributes:
+        tokenizer: the `PreTrainedTokenizerFast`.
+        special: the ids that frame an input.
+    """
+
+    def __init__(self, tokenizer: Any) -> None:
+        """Wrap a fast tokenizer.
+
+        Raises:
+            UserError: it lacks one of the tokens that frame, pad or mask an input.
+        """
+        self.tokenizer = tokenizer
+        start = tokenizer.cls_token_id if tokenizer.cls_token_id is not None else tokenizer.bos_token_id
+        separator = tokenizer.sep_token_id if tokenizer.sep_token_id is not None else tokenizer.eos_token_id
+        ids = (start, separator, tokenizer.pad_token_id, tokenizer.mask_token_id)
+        if None in ids:
+            raise UserError(
+                f"{tokenizer.name_or_path}: expected a tokenizer with start, separator, padding and mask tokens, found "
+                f"{ids}; choose a model that was trained by masked language modelling"
+            )
+        self.special: SpecialTokens = SpecialTokens(*ids)
+
+    @classmethod
+    def trained(cls, texts: list[str], vocabulary: int) -> SubwordTokenizer:
+        """WordPiece of at most `vocabulary` pieces, lower-case, from the training texts."""
+        from tokenizers import Tokenizer
+        from tokenizers.models import WordPiece
+        from tokenizers.normalizers import BertNormalizer
+        from tokenizers.pre_tokenizers import BertPreTokenizer
+        from tokenizers.trainers import WordPieceTrainer
+        from transformers import PreTrainedTokenizerFast
+
+        names = {"unk": "[UNK]", "cls": "[CLS]", "sep": "[SEP]", "pad": "[PAD]", "mask": "[MASK]"}
+        tokenizer = Tokenizer(WordPiece(unk_token="[UNK]"))  # noqa: S106
+        tokenizer.normalizer = BertNormalizer(lowercase=True)
+        tokenizer.pre_tokenizer = BertPreTokenizer()
+        trainer = WordPieceTrainer(vocab_size=vocabulary, special_tokens=sorted(names.values()), show_progress=False)
+        tokenizer.train_from_iterator(texts, trainer)
+        return cls(
+            PreTrainedTokenizerFast(
+                tokenizer_object=tokenizer, **{f"{role}_token": token for role, token in names.items()}
+            )
+        )
+
+    @classmethod
+    def load(cls, folder: Path | str, **options: Any) -> SubwordTokenizer:
+        """That of a checkpoint; `options` are those of `AutoTokenizer.from_pretrained`."""
+        from transformers import AutoTokenizer
+
+        return cls(AutoTokenizer.from_pretrained(folder, use_fast=True, **options))
+
+    def __len__(self) -> int:
+        """Ids, special ones included."""
+        return len(self.tokenizer)
+
+    def tokens(self, texts: list[str]) -> Tokens:
+        """Ids of the pieces of each text, without special tokens, uncut."""
+        lists: list[list[int]] = []
+        for begin in range(0, len(texts), _TEXTS_AT_ONCE):
+            part = texts[begin : begin + _TEXTS_AT_ONCE]
+            lists += self.tokenizer(part, add_special_tokens=False, verbose=False)["input_ids"]
+        return Tokens.of(lists)
+
+    def save(self, folder: Path) -> None:
+        """Write the tokenizer's own files."""
+        self.tokenizer.save_pretrained(folder)

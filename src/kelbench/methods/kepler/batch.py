@@ -1,0 +1,139 @@
+"""What a step encodes and compares: the texts of a batch, each once, and the wrong answers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+
+from kelbench.config.kepler import TextKnowledgeEmbeddingSettings
+from kelbench.encoders.graph_texts import GraphTexts
+from kelbench.training.randomness import counter_generator
+
+Side = Literal["head", "tail"]
+SIDES: tuple[Side, ...] = ("tail", "head")
+
+
+class TrainingAnswers:
+    """Which answers the training triples hold, by query; nothing else is ever asked here, the test set least of all."""
+
+    def __init__(self, triples: np.ndarray, num_entities: int, num_relations: int) -> None:
+        """Index triples integer `(n, 3)`."""
+        self._entities, self._relations = num_entities, num_relations
+        wide = np.asarray(triples, dtype=np.int64)
+        self._keys = {
+            "tail": np.unique(self._query(wide[:, 0], wide[:, 1]) * num_entities + wide[:, 2]),
+            "head": np.unique(self._query(wide[:, 2], wide[:, 1]) * num_entities + wide[:, 0]),
+        }
+
+    def _query(self, known: np.ndarray, relations: np.ndarray) -> np.ndarray:
+        return known * self._relations + relations
+
+    def holds(self, side: Side, known: np.ndarray, relations: np.ndarray, answers: np.ndarray) -> np.ndarray:
+        """Whether answers `(batch, k)` are right for queries `(batch,)`: bool `(batch, k)`."""
+        wanted = self._query(known, relations)[:, None] * self._entities + answers
+        keys = self._keys[side]
+        place = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
+        right: np.ndarray = keys[place] == wanted
+        return right
+
+    def in_pool(self, side: Side, known: np.ndarray, relations: np.ndarray, pool: np.ndarray) -> np.ndarray:
+        """Which entities of a pool, ascending and distinct `(p,)`, are right for each query: bool `(batch, p)`."""
+        query, keys = self._query(known, relations), self._keys[side]
+        start = np.searchsorted(keys, query * self._entities)
+        counts = np.searchsorted(keys, (query + 1) * self._entities) - start
+        row = np.repeat(np.arange(len(query)), counts)
+        within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+        answers = keys[np.repeat(start, counts) + within] % self._entities
+        place = np.minimum(np.searchsorted(pool, answers), len(pool) - 1)
+        there = pool[place] == answers
+        right = np.zeros((len(query), len(pool)), dtype=bool)
+        right[row[there], place[there]] = True
+        return right
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One step: the inputs that it encodes, and where each role finds its vector among them.
+
+    Attributes:
+        codes: int64 `(u,)`: the inputs, each once.
+        head, tail: int64 `(batch,)`: the answers, unconditioned.
+        query: for each side int64 `(batch,)`: the known entity, with the relation's text where that is wanted.
+        relation: int64 `(batch,)`: places of the relations' texts; relation ids where a table has their vectors.
+        negatives: for each side int64 `(batch, k)`, or `(k,)` for one set for the whole batch.
+        right: for each side bool `(batch, k)`: negatives that do not count, being right.
+    """
+
+    codes: np.ndarray
+    head: np.ndarray
+    tail: np.ndarray
+    query: dict[Side, np.ndarray]
+    relation: np.ndarray
+    negatives: dict[Side, np.ndarray] = field(default_factory=dict)
+    right: dict[Side, np.ndarray] = field(default_factory=dict)
+
+
+class Planner:
+    """Makes the plan of a step, a function of the batch, the seed, the epoch and the step."""
+
+    def __init__(
+        self,
+        settings: TextKnowledgeEmbeddingSettings,
+        texts: GraphTexts,
+        triples: np.ndarray,
+        num_entities: int,
+        seed: int,
+    ) -> None:
+        """Index the training triples `(n, 3)` of a graph whose entities are `0 .. num_entities - 1`."""
+        self._settings, self._texts, self._seed, self._num_entities = settings, texts, seed, num_entities
+        self._answers = TrainingAnswers(triples, num_entities, texts.num_relations)
+
+    def plan(self, batch: np.ndarray, epoch: int, step: int) -> Plan:
+        """The plan for triples int64 `(batch, 3)`."""
+        texts, relations = self._texts, batch[:, 1]
+        known: dict[Side, np.ndarray] = {"tail": batch[:, 0], "head": batch[:, 2]}
+        drawn = {side: self._negatives(side, batch, epoch, step) for side in SIDES}
+        roles = {"head": texts.of_entities(batch[:, 0]), "tail": texts.of_entities(batch[:, 2])}
+        for side in SIDES:
+            roles[f"{side} query"] = (
+                texts.of_pairs(known[side], relations, side)
+                if self._settings.conditioned
+                else texts.of_entities(known[side])
+            )
+            roles[f"{side} negatives"] = texts.of_entities(drawn[side])
+        if self._settings.relation == "text":
+            roles["relation"] = texts.of_relations(relations)
+        codes, places = np.unique(np.concatenate([role.ravel() for role in roles.values()]), return_inverse=True)
+        ends = np.cumsum([role.size for role in roles.values()])[:-1]
+        split = np.split(places.ravel(), ends)
+        at = {name: part.reshape(role.shape) for (name, role), part in zip(roles.items(), split, strict=True)}
+        return Plan(
+            codes=codes,
+            head=at["head"],
+            tail=at["tail"],
+            query={side: at[f"{side} query"] for side in SIDES},
+            relation=at.get("relation", relations),
+            negatives={side: at[f"{side} negatives"] for side in SIDES},
+            right={side: self._right(side, known[side], relations, drawn[side]) for side in SIDES},
+        )
+
+    def _negatives(self, side: Side, batch: np.ndarray, epoch: int, step: int) -> np.ndarray:
+        """Entity ids `(batch, k)`, or for the whole batch `(k,)`, distinct and ascending."""
+        wanted = self._settings.negatives
+        if wanted is None:
+            return np.empty(0, dtype=np.int64)
+        if wanted.mode == "in_batch":
+            return np.unique(batch[:, [0, 2]])
+        generator = counter_generator(self._seed, f"negative {side}s", epoch, step)
+        count = wanted.per_positive or 0
+        if wanted.shared:
+            drawn = generator.integers(self._num_entities, size=count, dtype=np.int64)
+            return np.unique(drawn)
+        return generator.integers(self._num_entities, size=(len(batch), count), dtype=np.int64)
+
+    def _right(self, side: Side, known: np.ndarray, relations: np.ndarray, drawn: np.ndarray) -> np.ndarray:
+        if drawn.ndim == 1:
+            return self._answers.in_pool(side, known, relations, drawn)
+        return self._answers.holds(side, known, relations, drawn)

@@ -1,0 +1,136 @@
+"""Train one text model: encoder, texts, loop, validation, and what the report is told."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from kelbench.base.code_digest import code_digest
+from kelbench.base.files import digest_of, sha256_file
+from kelbench.config.kepler import TextKnowledgeEmbeddingSettings
+from kelbench.data.prepared import PreparedDataset
+from kelbench.encoders.conditioned import ENCODER_FOLDER, ConditionedTables, graph_texts
+from kelbench.encoders.graph_texts import GraphTexts
+from kelbench.encoders.tables import EmbeddingTables
+from kelbench.encoders.text_encoder import make_encoder
+from kelbench.encoders.text_model import TextModel, score_of
+from kelbench.encoders.tokens import Tokens
+from kelbench.encoders.transformer import Transformer
+from kelbench.methods.kepler.masking import corpus_of
+from kelbench.methods.kepler.training import TextTraining
+from kelbench.tasks.link_prediction import validation_ranker
+from kelbench.training.job import TrainedModel, TrainingJob
+from kelbench.training.loop import Schedule, run_epochs
+from kelbench.training.processes import Processes
+from kelbench.training.randomness import generator
+
+
+def train(job: TrainingJob) -> TrainedModel:
+    """Train one text model.
+
+    Raises:
+        UserError: texts or a checkpoint are missing, or training diverged.
+    """
+    settings = job.settings
+    if not isinstance(settings, TextKnowledgeEmbeddingSettings):
+        raise TypeError(f"expected TextKnowledgeEmbeddingSettings, got {type(settings).__name__}")
+    processes = Processes.joined()
+    model, texts = initial_model(job.dataset, settings, job.seed)
+    model = model.to(job.device)
+    triples = job.dataset.triples("train")
+    start, stop = job.dataset.spaces["train"]
+    corpus = _corpus(settings, model, texts, np.arange(start, stop))
+    training = TextTraining(model, texts, triples, stop - start, corpus, job.seed, processes)
+    ranker = validation_ranker(job.dataset)
+    file = job.folder / "vectors.npy"
+    course = run_epochs(
+        training,
+        triples,
+        Schedule(settings.epochs, settings.early_stopping, settings.max_minutes),
+        validate=lambda: ranker.mrr(predictor(model, texts, file)),
+        checkpoint=job.folder / "checkpoint.pt",
+        key=_job_key(job),
+        processes=processes,
+    )
+    if processes.rank == 0:
+        model.save(job.folder / ENCODER_FOLDER)
+    processes.wait()
+    facts: dict[str, Any] = {
+        "best_epoch": course.best_epoch,
+        "best_validation_mrr": course.best_mrr,
+        "computes": None,
+        "converged": course.converged,
+        "ended_by": course.ended_by,
+        "epochs": course.epoch,
+        "parameters": sum(tensor.numel() for tensor in training.weights().values()),
+        "encoder": settings.encoder.kind,
+        "texts": texts.num_texts,
+        "processes": processes.count,
+    }
+    if training.warmup_losses:
+        facts["output_layer"] = {
+            "made": "created, tied to the embeddings",
+            "warmup_steps": len(training.warmup_losses),
+            "loss_before": training.warmup_losses[0],
+            "loss_after": training.warmup_losses[-1],
+        }
+    return TrainedModel(predictor(model, texts, file), course.curve, course.timing, facts)
+
+
+def initial_model(
+    dataset: PreparedDataset, settings: TextKnowledgeEmbeddingSettings, seed: int
+) -> tuple[TextModel, GraphTexts]:
+    """The model before training, and the dataset's texts as its tokenizer sees them.
+
+    Raises:
+        UserError: texts or a checkpoint are missing.
+    """
+    start, stop = dataset.spaces["train"]
+    training_texts = dataset.texts_or_first(settings.encoder.texts)[start:stop]
+    encoder = make_encoder(settings.encoder, training_texts, generator(seed, "encoder"))
+    model = TextModel(encoder, settings, dataset.num_relations, generator(seed, "relations"))
+    return model.eval(), graph_texts(dataset, model, settings)
+
+
+def predictor(model: TextModel, texts: GraphTexts, file: Any) -> EmbeddingTables | ConditionedTables:
+    """The model as the ranker wants it; `file` may take the entities' vectors where they are many."""
+    function, similarity = score_of(model.settings)
+    device = str(next(model.parameters()).device)
+    tables = EmbeddingTables(
+        function, similarity, model.entity_vectors(texts, file), model.relation_vectors(texts), reciprocal=False
+    ).to(device)
+    return ConditionedTables(tables, model, texts) if model.settings.conditioned else tables
+
+
+def _corpus(
+    settings: TextKnowledgeEmbeddingSettings, model: TextModel, texts: GraphTexts, entities: np.ndarray
+) -> Tokens | None:
+    if settings.masked_language_modelling is None or not isinstance(model.encoder, Transformer):
+        return None
+    return corpus_of(
+        settings.masked_language_modelling, model.encoder.tokenizer, texts, entities, settings.encoder.max_tokens
+    )
+
+
+def _job_key(job: TrainingJob) -> str:
+    """Identifies a job for its checkpoint: settings, seed, and the digests of the code and of what is learned from."""
+    settings = job.settings
+    files = ["train/triples.npy", "valid/triples.npy", "train/entities.tsv", "relations.tsv"]
+    data = [sha256_file(job.dataset.folder / file) for file in files]
+    if isinstance(settings, TextKnowledgeEmbeddingSettings) and settings.masked_language_modelling is not None:
+        corpus = settings.masked_language_modelling.file
+        data += [sha256_file(corpus)] if corpus is not None else []
+    return digest_of(
+        {
+            "method": job.method,
+            "settings": settings.model_dump(mode="json"),
+            "seed": job.seed,
+            "threads": job.threads,
+            "device": job.device,
+            "torch": torch.__version__,
+            "code": code_digest(__name__),
+            "data": data,
+        }
+    )

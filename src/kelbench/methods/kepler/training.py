@@ -1,0 +1,232 @@
+"""One step of learning, of both losses, in one process or several."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from kelbench.config.kepler import TextKnowledgeEmbeddingSettings
+from kelbench.encoders.graph_texts import GraphTexts
+from kelbench.encoders.text_encoder import buckets
+from kelbench.encoders.text_model import TextModel
+from kelbench.encoders.tokens import Tokens
+from kelbench.encoders.transformer import Transformer
+from kelbench.methods.kepler.batch import Planner
+from kelbench.methods.kepler.loss import knowledge_embedding_loss
+from kelbench.methods.kepler.masking import mask
+from kelbench.training.processes import Processes
+from kelbench.training.randomness import counter_generator, generator
+
+_BETAS = (0.9, 0.98)
+_EPSILON = 1e-6
+
+
+class TextTraining:
+    """A text model that the training loop trains.
+
+    All processes plan the same steps; each encodes its share of the texts, sees the vectors of all, and so computes
+    the same loss. A step whose texts are more than `texts_per_pass`, or that is shared by processes, encodes them
+    twice: first without gradient, to know the gradient of the loss by each vector, then a pass at a time with it
+    (Gao et al. 2021, "GradCache"). The gradient is that of the whole batch whatever the number of passes.
+    """
+
+    def __init__(
+        self,
+        model: TextModel,
+        texts: GraphTexts,
+        triples: np.ndarray,
+        num_entities: int,
+        corpus: Tokens | None,
+        seed: int,
+        processes: Processes,
+    ) -> None:
+        """Prepare to learn.
+
+        Args:
+            model: changed in place.
+            texts: of all entities and relations.
+            triples: training triples integer `(n, 3)`.
+            num_entities: entities of the training graph, from which negatives are drawn.
+            corpus: inputs for masked language modelling, or None.
+            seed: decides every random number.
+            processes: those that train together.
+        """
+        self.model, self._texts, self._corpus = model, texts, corpus
+        self._settings, self._seed, self._processes = model.settings, seed, processes
+        self._planner = Planner(model.settings, texts, triples, num_entities, seed)
+        steps = math.ceil(len(triples) / self._settings.batch_size)
+        self.steps_per_epoch = min(steps, self._settings.steps_per_epoch or steps)
+        own = {id(parameter) for parameter in model.own_parameters()}
+        skipped = self._unused()
+        named = [(n, p) for n, p in model.named_parameters() if p.requires_grad and id(p) not in skipped]
+        self._parameters = dict(named)
+        self._of_encoder = [parameter for _, parameter in named if parameter is not model.relation]
+        self._of_encoder = [parameter for parameter in self._of_encoder if parameter is not model.log_scale]
+        self._optimizer = _optimizer(self._settings, list(self._parameters.values()), own)
+        self.warmup_losses: list[float] = []
+
+    def _unused(self) -> set[int]:
+        """Parameters that no loss reaches: the output layer of masked language modelling where there is none."""
+        if self._corpus is None and isinstance(self.model.encoder, Transformer):
+            return {id(parameter) for parameter in self.model.encoder.head_parameters()}
+        return set()
+
+    # ---- what the loop asks for
+
+    def batches(self, triples: np.ndarray, epoch: int) -> Iterator[np.ndarray]:
+        """The triples in a new order, int64 `(batch, 3)` at a time; at most `steps_per_epoch` of them."""
+        order = counter_generator(self._seed, "order", epoch).permutation(len(triples))
+        size = self._settings.batch_size
+        for begin in range(0, min(len(order), self.steps_per_epoch * size), size):
+            yield triples[order[begin : begin + size]].astype(np.int64)
+
+    def step(self, batch: np.ndarray, epoch: int, step: int) -> Tensor:
+        """Learn from triples int64 `(batch, 3)` and from the corpus; returns the sum of both losses (Eq. 6)."""
+        self.model.train()
+        if epoch == 1 and step == 0:
+            self._warm_up_head()
+        self._set_rates((epoch - 1) * self.steps_per_epoch + step)
+        self._optimizer.zero_grad(set_to_none=False)
+        total = torch.zeros((), device=next(self.model.parameters()).device)
+        if self._corpus is not None:
+            total = total + self._learn_language(epoch, step)
+        if self._settings.loss is not None:
+            total = total + self._learn_triples(batch, epoch, step)
+        self._processes.sum_gradients(self._of_encoder)
+        if self._settings.gradient_norm is not None:
+            nn.utils.clip_grad_norm_(self._parameters.values(), self._settings.gradient_norm)
+        self._optimizer.step()
+        self.model.eval()
+        return total.detach()
+
+    def weights(self) -> dict[str, Tensor]:
+        """What is learned."""
+        return {name: parameter.data for name, parameter in self._parameters.items()}
+
+    def optimizer_state(self) -> dict[str, Tensor]:
+        """What AdamW remembers of each parameter."""
+        return {
+            f"{name}.{key}": tensor
+            for name, parameter in self._parameters.items()
+            for key, tensor in self._optimizer.state[parameter].items()
+        }
+
+    # ---- knowledge embedding
+
+    def _learn_triples(self, batch: np.ndarray, epoch: int, step: int) -> Tensor:
+        plan = self._planner.plan(batch, epoch, step)
+        inputs = self._texts.inputs(plan.codes)
+        order = np.argsort(inputs.lengths, kind="stable")
+        size = self._settings.texts_per_pass
+        passes = [order[begin : begin + size] for begin in range(0, len(order), size)]
+        if len(passes) == 1 and self._processes.count == 1:
+            vectors = self.model.encode(inputs, self._dropout_keys("triples", epoch, step, 0))
+            loss = knowledge_embedding_loss(self.model, plan, vectors)
+            loss.backward()
+            return loss.detach()
+        mine = list(enumerate(passes))[self._processes.rank :: self._processes.count]
+        cached = torch.zeros(len(order), self.model.width, device=next(self.model.parameters()).device)
+        with torch.no_grad():
+            for number, rows in mine:
+                keys = self._dropout_keys("triples", epoch, step, number)
+                cached[torch.from_numpy(rows)] = self.model.encode(inputs.take(rows), keys)
+        self._processes.sum_tensor(cached)
+        cached.requires_grad_()
+        loss = knowledge_embedding_loss(self.model, plan, cached)
+        loss.backward()
+        gradient = torch.zeros_like(cached) if cached.grad is None else cached.grad
+        for number, rows in mine:
+            keys = self._dropout_keys("triples", epoch, step, number)
+            self.model.encode(inputs.take(rows), keys).backward(gradient[torch.from_numpy(rows)])
+        return loss.detach()
+
+    # ---- masked language modelling
+
+    def _learn_language(self, epoch: int, step: int) -> Tensor:
+        """Mean over the tokens asked for, whatever the number of passes and processes."""
+        settings, encoder, corpus = self._settings.masked_language_modelling, self.model.encoder, self._corpus
+        if settings is None or corpus is None or not isinstance(encoder, Transformer):
+            raise ValueError("masked language modelling needs its settings, a corpus and a transformer")
+        order = counter_generator(self._seed, "order of texts", epoch).permutation(len(corpus))
+        first = step * settings.batch_size
+        rows = order[np.arange(first, first + settings.batch_size) % len(order)]
+        inputs = corpus.take(rows[np.argsort(corpus.lengths[rows], kind="stable")])
+        random = counter_generator(self._seed, "masks", epoch, step)
+        masked, wanted = mask(inputs, encoder.tokenizer.special, len(encoder.tokenizer), random)
+        count = max(1, int((wanted >= 0).sum()))
+        keys = self._dropout_keys("masked", epoch, step, 0)
+        total = torch.zeros((), device=next(self.model.parameters()).device)
+        parts = list(enumerate(buckets(masked.lengths)))[self._processes.rank :: self._processes.count]
+        for number, places in parts:
+            keys(number)
+            asked = wanted[masked.offsets[places[0]] : masked.offsets[places[-1] + 1]]
+            loss = encoder.masked_loss(masked.take(places), asked) / count
+            loss.backward()
+            total += loss.detach()
+        self._processes.sum_tensor(total)
+        return total
+
+    def _warm_up_head(self) -> None:
+        """Train an output layer that the checkpoint did not bring, the encoder left as it is."""
+        settings, encoder = self._settings.masked_language_modelling, self.model.encoder
+        if settings is None or not isinstance(encoder, Transformer) or not encoder.head_is_new:
+            return
+        head = encoder.head_parameters()
+        optimizer = torch.optim.AdamW(head, lr=self._settings.relation_learning_rate, weight_decay=0.0)
+        for step in range(settings.head_warmup_steps):
+            self._optimizer.zero_grad(set_to_none=False)
+            loss = self._learn_language(0, step)
+            self._processes.sum_gradients(head)
+            optimizer.step()
+            self.warmup_losses.append(float(loss))
+
+    # ---- rates and random numbers
+
+    def _set_rates(self, step: int) -> None:
+        """Linear rise over the first steps, linear fall to 0 at the last."""
+        total = self.steps_per_epoch * self._settings.epochs
+        rising = self._settings.warmup * total
+        factor = (step + 1) / rising if step < rising else (total - step) / max(1.0, total - rising)
+        for group in self._optimizer.param_groups:
+            group["lr"] = group["peak"] * min(1.0, factor)
+
+    def _dropout_keys(self, purpose: str, epoch: int, step: int, part: int) -> Callable[[int], None]:
+        """Sets torch's global state, which dropout draws from, before each bucket: the same whoever encodes it."""
+        dropout = self._settings.encoder.dropout > 0
+
+        def set_state(bucket: int) -> None:
+            if dropout:
+                key = generator(self._seed, f"dropout of {purpose}", epoch, step, part, bucket).initial_seed()
+                torch.manual_seed(key)
+
+        return set_state
+
+
+def _optimizer(
+    settings: TextKnowledgeEmbeddingSettings, parameters: list[nn.Parameter], own: set[int]
+) -> torch.optim.AdamW:
+    """AdamW with its state made at once, so that it can be saved and restored in place."""
+    groups = [
+        {"params": [], "peak": rate, "weight_decay": decay}
+        for rate, decay in (
+            (settings.learning_rate, settings.weight_decay),
+            (settings.learning_rate, 0.0),
+            (settings.relation_learning_rate, 0.0),
+        )
+    ]
+    for parameter in parameters:
+        kind = 2 if id(parameter) in own else int(parameter.dim() < 2)
+        groups[kind]["params"].append(parameter)  # type: ignore[attr-defined]
+    optimizer = torch.optim.AdamW([group for group in groups if group["params"]], betas=_BETAS, eps=_EPSILON)
+    for parameter in parameters:
+        parameter.grad = torch.zeros_like(parameter)
+        optimizer.state[parameter] = {
+            "step": torch.zeros(()),
+            "exp_avg": torch.zeros_like(parameter),
+            "exp_avg_sq": torch.zeros_like(parameter),
+        }
+    return optimizer
