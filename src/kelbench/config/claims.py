@@ -127,6 +127,12 @@ class OrderingClaim(_Common):
     printed: str = Field(description="the two numbers as printed")
     stand_ins: list[str] = Field(default_factory=list, description="datasets it may be tested on in place of its own")
 
+    @model_validator(mode="after")
+    def _both_encoders(self) -> Self:
+        if (self.higher_encoder is None) != (self.lower_encoder is None):
+            raise ValueError("higher_encoder and lower_encoder go together")
+        return self
+
 
 class EffectClaim(_Common):
     """What a choice of protocol adds to a metric of one method: dropping unseen entities."""

@@ -11,8 +11,9 @@ from kelbench.base.errors import UserError
 from kelbench.base.files import read_json, write_json
 from kelbench.config.claims import CLAIMS_FOLDER, load_claims
 from kelbench.config.experiment import Experiment
+from kelbench.config.methods import encoder_name
 from kelbench.data.prepared import PREPARED_FOLDER, PreparedDataset
-from kelbench.leaderboard.claims import Row, Rows, attach_published, judge_claims
+from kelbench.leaderboard.claims import attach_published, judge_claims
 from kelbench.leaderboard.results import (
     KEYS,
     SIDES,
@@ -22,6 +23,7 @@ from kelbench.leaderboard.results import (
     reciprocal_ranks,
     sums_by_triple,
 )
+from kelbench.leaderboard.rows import Row, Rows
 from kelbench.leaderboard.statistics import (
     Difference,
     Interval,
@@ -32,6 +34,7 @@ from kelbench.leaderboard.statistics import (
     standard_deviation,
     triple_intervals,
 )
+from kelbench.leaderboard.word_bags import bags_against_transformers
 
 # The facts of training that are the same on every machine.
 FACTS = ("parameters", "converged", "epochs", "best_epoch", "computes", "same_vectors")
@@ -81,6 +84,7 @@ def build_leaderboard(experiment: Experiment, out: Path) -> None:
         "differences": [item for name in datasets for item in differences_to_best(name, whole, results, comparison)],
         "datasets": {name: _dataset_record(dataset) for name, dataset in datasets.items()},
         "runs": _run_records(experiment, results),
+        "word_bags": bags_against_transformers(whole, list(datasets), controls, comparison.between),
         "claims": judge_claims(whole, claims, controls, comparison.between),
     }
     write_json(out, board)
@@ -109,7 +113,7 @@ def run_rows(dataset: PreparedDataset, result: RunResult) -> list[Row]:
                 "preset": run.preset,
                 "method": run.method_label,
                 "engine": run.engine,
-                "encoder": getattr(run.settings, "encoder", None),
+                "encoder": encoder_name(run.settings),
                 "mean": mean(values),
                 "sd": standard_deviation(values),
                 "ci_seed": seed_interval(values),

@@ -10,7 +10,7 @@ from kelbench.base.files import read_json
 
 CONTROL = "control"
 SIGNIFICANT = 0.05
-_PARTS = ("experiment", "title", "rows", "differences", "datasets", "runs", "claims")
+_PARTS = ("experiment", "title", "rows", "differences", "datasets", "runs", "word_bags", "claims")
 
 Row = dict[str, Any]
 

@@ -42,9 +42,9 @@ def claims_tables(board: Board) -> ClaimsTables:
 
 
 def _merged(claims: list[Record]) -> list[list[Record]]:
-    groups: dict[tuple[str, str, str], list[Record]] = {}
+    groups: dict[tuple[str, str | None, str, str], list[Record]] = {}
     for claim in claims:
-        groups.setdefault((claim["id"], claim["verdict"], claim["reason"]), []).append(claim)
+        groups.setdefault((claim["id"], claim["tested_on"], claim["verdict"], claim["reason"]), []).append(claim)
     return list(groups.values())
 
 
@@ -76,7 +76,9 @@ def _statement(records: list[Record]) -> Cell:
     if first["kind"] != "value":
         return Cell(first["statement"], notes=(f"{first['kind']} {first['id']}",))
     values = ", ".join(f"{_name(record)} {printed(record['value'], record['decimals'])}" for record in records)
-    return Cell(f"{first['method']}: {values}", notes=(first["setting"], first["id"]))
+    name = f"{first['method']} (printed as {first['printed_as']})" if first["printed_as"] else first["method"]
+    remarks = (first["note"],) if first["note"] else ()
+    return Cell(f"{name}: {values}", notes=(first["setting"], *remarks, first["id"]))
 
 
 def _name(record: Record) -> str:
@@ -107,5 +109,6 @@ def _values(records: list[Record]) -> Cell:
         for row in record["rows"]:
             mean = signed(row["mean"]) if record["kind"] == "effect" else metric_value(record["metric"], row["mean"])
             delta = f" ({signed(row['delta'], 1 if record['metric'] == 'mr' else 3)})" if "delta" in row else ""
-            lines.append(f"{_name(record)} {mean}{delta}, {row['run']}, preset {row['preset']}")
+            encoder = f", encoder {row['encoder']}" if row.get("encoder") else ""
+            lines.append(f"{_name(record)} {mean}{delta}, {row['run']}, preset {row['preset']}{encoder}")
     return Cell(lines[0], notes=tuple(lines[1:])) if lines else MISSING

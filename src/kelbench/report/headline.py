@@ -72,7 +72,7 @@ def _run_row(
     mrr = board.row(dataset, run, candidates=candidates)
     primary = candidates == board.protocols(dataset)[0]
     return [
-        Cell(record["method"], notes=(run, *convergence(record))),
+        Cell(record["method"], notes=(run, *_encoder(mrr), *convergence(record))),
         Cell(ENGINE_NAMES[record["engine"]], notes=(record["preset"],)),
         _mrr_cell(mrr, best),
         *(_metric_cell(board.row(dataset, run, name, candidates=candidates), name, best) for name in SHOWN),
@@ -108,6 +108,11 @@ def convergence(record: dict[str, Any]) -> tuple[str, ...]:
     """A note for a run of which some seed met its time limit before early stopping ended it."""
     facts = record["facts"].values()
     return ("not converged (time limit)",) if any(f.get("converged") is False for f in facts) else ()
+
+
+def _encoder(row: Row | None) -> tuple[str, ...]:
+    """A note on a text method's encoder: runs of one method may differ in that alone."""
+    return (f"encoder {row['encoder']}",) if row and row["encoder"] else ()
 
 
 def _mrr_cell(row: Row | None, best: dict[str, float]) -> Cell:
@@ -159,11 +164,16 @@ def published_cell(row: Row | None) -> Cell:
         return MISSING
     ordered = sorted(row["published"], key=lambda item: (-item["value"], item["id"]))
     lines = [
-        f"{printed(item['value'], item['decimals'])} {item['source']['short']} "
+        f"{printed(item['value'], item['decimals'])} {_published_by(item)} "
         f"({signed(item['delta'], 1 if row['metric'] == 'mr' else 3)})"
         for item in ordered
     ]
     return Cell(lines[0], ordered[0]["value"], tuple(lines[1:]))
+
+
+def _published_by(item: dict[str, Any]) -> str:
+    source = str(item["source"]["short"])
+    return f"{source}, {item['printed_as']}" if item["printed_as"] not in (None, source) else source
 
 
 def verdict_cell(verdict: str | None) -> Cell:

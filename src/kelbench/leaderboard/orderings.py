@@ -1,0 +1,104 @@
+"""Claims that one method ranks above another: which runs are compared, and what their difference says."""
+
+from __future__ import annotations
+
+from kelbench.config.claims import ClaimFile, OrderingClaim, encoder_fits
+from kelbench.leaderboard.records import Compare, claim_record, difference_record
+from kelbench.leaderboard.rows import Row, Rows, best_on_validation
+from kelbench.leaderboard.statistics import Difference
+from kelbench.leaderboard.verdicts import Judgement
+
+# Methods that come with these have no choice of encoder: graph embeddings have none, and DKRL is its convolution.
+_NO_CHOICE = (None, "cnn")
+
+Kind = tuple[str, str | None]
+
+
+def ordering_records(rows: Rows, file: ClaimFile, claim: OrderingClaim, compare: Compare) -> list[Row]:
+    """One record a dataset and pair of runs on which the claim is tested; one without a test if there is none.
+
+    The claim's own dataset is the only one where it has a pair; else every stand-in with one is taken.
+    """
+    statement = f"{claim.higher} has a higher {claim.metric.upper()} than {claim.lower} ({claim.printed})"
+    record = claim_record(
+        file,
+        claim,
+        "ordering",
+        statement,
+        claim.metric,
+        higher=claim.higher,
+        lower=claim.lower,
+        printed=claim.printed,
+        stand_ins=claim.stand_ins,
+        difference=None,
+        interval=None,
+        p=None,
+    )
+    if claim.not_comparable is not None:
+        return [record | {"verdict": "not comparable", "reason": claim.not_comparable}]
+    pairs = _pairs(rows, claim.dataset, claim)
+    if not pairs:
+        pairs = [pair for dataset in claim.stand_ins for pair in _pairs(rows, dataset, claim)]
+    if not pairs:
+        return [record | {"verdict": "not run", "reason": _needs(claim)}]
+    return [record | _tested(higher, lower, compare) for higher, lower in pairs]
+
+
+def _pairs(rows: Rows, dataset: str, claim: OrderingClaim) -> list[tuple[Row, Row]]:
+    """Test rows of runs that differ in the method alone: one preset, and encoders that may be compared."""
+    highers = _by_kind(rows, dataset, claim.higher, claim.higher_encoder, claim.engine or "native")
+    lowers = _by_kind(rows, dataset, claim.lower, claim.lower_encoder, claim.engine or "native")
+    return [
+        (higher, lower)
+        for (preset, encoder), higher in highers.items()
+        for (other_preset, other_encoder), lower in lowers.items()
+        if preset == other_preset and _alike(claim, encoder, other_encoder)
+    ]
+
+
+def _alike(claim: OrderingClaim, encoder: str | None, other: str | None) -> bool:
+    if claim.higher_encoder is not None:
+        return True
+    return encoder == other or encoder in _NO_CHOICE or other in _NO_CHOICE
+
+
+def _by_kind(rows: Rows, dataset: str, method: str, encoder: str | None, engine: str) -> dict[Kind, Row]:
+    """Preset and encoder -> the test row of the method's run with the best validation MRR among those of its kind."""
+    kinds: dict[Kind, list[tuple[Row, Row]]] = {}
+    for valid, test in rows.runs(dataset):
+        if (test["method"], test["engine"]) == (method, engine) and encoder_fits(encoder, test["encoder"]):
+            kinds.setdefault((test["preset"], test["encoder"]), []).append((valid, test))
+    chosen = {kind: best_on_validation(runs) for kind, runs in sorted(kinds.items(), key=str)}
+    return {kind: row for kind, row in chosen.items() if row is not None}
+
+
+def _needs(claim: OrderingClaim) -> str:
+    if claim.higher_encoder is not None:
+        runs = f"{claim.higher} (encoder {claim.higher_encoder}) and {claim.lower} (encoder {claim.lower_encoder})"
+        alike = "one preset"
+    else:
+        runs, alike = f"{claim.higher} and {claim.lower}", "one preset and one kind of encoder"
+    return f"needs runs of {runs} with {alike} on {' or '.join((claim.dataset, *claim.stand_ins))}"
+
+
+def _tested(higher: Row, lower: Row, compare: Compare) -> Row:
+    difference = compare(higher["dataset"], higher["run"], lower["run"])
+    judgement = _judge_order(difference, higher["n_seeds"])
+    shown = ("run", "preset", "engine", "encoder", "mean")
+    return {
+        "rows": [{key: row[key] for key in shown} for row in (higher, lower)],
+        "tested_on": higher["dataset"],
+        **difference_record(difference),
+        "verdict": judgement.verdict,
+        "reason": judgement.reason,
+    }
+
+
+def _judge_order(difference: Difference, n_seeds: int) -> Judgement:
+    low, high = difference.interval
+    words = f"difference {difference.value:+.4f}, 95 % interval {low:+.4f} to {high:+.4f}, p = {difference.p:.4f}"
+    if n_seeds == 1:
+        words += "; one seed: the interval is over test triples only"
+    if low > 0:
+        return Judgement("reproduced", words)
+    return Judgement("below", f"the order is reversed: {words}") if high < 0 else Judgement("inconclusive", words)
