@@ -53,12 +53,53 @@ RUNS = {
 # Skill of a run: how far its ranks lie in front.
 SKILL = {"complex": 3.0, "complex-pykeen": 2.9, "simple": 2.8, "simple-pykeen": 1.5, "transe": 1.0, "random": 0.0}
 
+# Runs of text methods, for tests that ask for them, on a stand-in and on the dataset of a paper.
+STAND_IN, PAPERS_OWN = "atlas", "wikidata5m-transductive"
+TINY = {"kind": "tiny", "width": 8, "layers": 1, "heads": 2, "vocabulary": 300, "max_tokens": 8}
+BAG = {"kind": "bow", "width": 8, "max_tokens": 8}
+TEXT_METHODS = {"kepler_wiki": "KEPLER-Wiki", "kepler_ke": "KEPLER-KE", "kepler_cond": "KEPLER-Cond"}
+TEXT_SETTINGS = {
+    "relation": "table",
+    "score": "transe_l1",
+    "loss": "cross_entropy",
+    "negatives": {"mode": "in_batch"},
+    "learning_rate": 0.01,
+    "relation_learning_rate": 0.01,
+    "batch_size": 10,
+    "epochs": 5,
+    "early_stopping": {"every": 1, "patience": 2},
+}
+TEXT_RUNS = {
+    "wiki": {"method": "kepler_wiki", "datasets": [STAND_IN], "settings": {"encoder": TINY}},
+    "wiki-paper": {"method": "kepler_wiki", "preset": "paper", "datasets": [PAPERS_OWN], "settings": {"encoder": TINY}},
+    "ke": {"method": "kepler_ke", "datasets": [STAND_IN], "settings": {"encoder": TINY}},
+    "bag": {"method": "kepler_ke", "datasets": [STAND_IN], "settings": {"encoder": BAG}},
+    "cond": {"method": "kepler_cond", "datasets": [STAND_IN], "settings": {"encoder": TINY, "conditioned": True}},
+}
+TEXT_SKILL = {"wiki": 0.9, "wiki-paper": 0.9, "ke": 3.0, "bag": 3.5, "cond": 3.4}
 
-def build(root: Path, seeds: tuple[int, ...] = (1, 2, 3), claims: dict | None = None) -> Experiment:
-    """Write everything below `root`, which must be the working directory, and open the experiment."""
-    for name in ("wn18rr", "tiny"):
+
+def build(
+    root: Path, seeds: tuple[int, ...] = (1, 2, 3), claims: dict | None = None, texts: dict | None = None
+) -> Experiment:
+    """Write everything below `root`, which must be the working directory, and open the experiment.
+
+    Args:
+        root: where to write.
+        seeds: of every run.
+        claims: claim files, by name.
+        texts: text runs (of TEXT_RUNS) to add, with their skill.
+    """
+    methods, runs, skill = dict(METHODS), dict(RUNS), SKILL | (texts or {})
+    for name in texts or {}:
+        runs[name] = TEXT_RUNS[name]
+        method = TEXT_RUNS[name]["method"]
+        modelling = {} if method == "kepler_ke" else {"corpus": "descriptions", "batch_size": 4}
+        settings = TEXT_SETTINGS | ({"masked_language_modelling": modelling} if modelling else {})
+        methods[method] = (TEXT_METHODS[method], "text", {"native": settings})
+    for name in sorted({name for run in runs.values() for name in run["datasets"]}):
         _dataset(root, name)
-    for name, (label, kind, settings) in METHODS.items():
+    for name, (label, kind, settings) in methods.items():
         entry = {"name": name, "label": label, "kind": kind, "summary": f"{label} in a line", "settings": settings}
         if kind != "control":
             entry["paper"] = {"title": "A & B <i>", "authors": "X", "year": 2016, "url": "https://example.org/paper"}
@@ -67,11 +108,11 @@ def build(root: Path, seeds: tuple[int, ...] = (1, 2, 3), claims: dict | None = 
         _yaml(root / f"config/claims/{name}.yaml", content)
     path = root / "config/made-up.yaml"
     title = "Made-up <b>runs</b>"
-    _yaml(path, {"experiment": "made-up", "title": title, "seeds": list(seeds), "runs": RUNS})
+    _yaml(path, {"experiment": "made-up", "title": title, "seeds": list(seeds), "runs": runs})
     experiment = Experiment(Path("config/made-up.yaml"))
     for (dataset, name), run in experiment.runs.items():
         for seed in run.seeds:
-            _seed(root / f"results/made-up/{dataset}/{name}/seed-{seed}", dataset, name, seed)
+            _seed(root / f"results/made-up/{dataset}/{name}/seed-{seed}", dataset, name, seed, skill[name])
     return experiment
 
 
@@ -133,12 +174,12 @@ def _dataset(root: Path, name: str) -> None:
     write_json(folder / "audit.json", {"dataset": name, "checks": checks, "relation_pairs": [pair]})
 
 
-def _seed(folder: Path, dataset: str, run: str, seed: int) -> None:
+def _seed(folder: Path, dataset: str, run: str, seed: int, skill: float) -> None:
     generator = np.random.default_rng([seed, *map(ord, dataset)])
     records = []
     for split, count in TRIPLES.items():
         policies = (0, 1) if dataset == "wn18rr" else (0,)
-        parts = [_ranks(generator, count, policy, SKILL[run]) for policy in policies]
+        parts = [_ranks(generator, count, policy, skill) for policy in policies]
         table = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
         write_arrays(folder / f"ranks.{split}.npz", **table)
         for policy in policies:

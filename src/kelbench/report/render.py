@@ -13,7 +13,9 @@ from kelbench.report.board import Board
 from kelbench.report.claims_section import claims_tables
 from kelbench.report.costs import read_costs
 from kelbench.report.exports import downloads, exports, settings_text
+from kelbench.report.findings import word_bag_sentences
 from kelbench.report.headline import has_published, headline_tables, methods_below_controls
+from kelbench.report.kepler import kepler_page
 from kelbench.report.page import render_page
 from kelbench.report.performance import read_performance
 
@@ -43,6 +45,8 @@ def render_report(experiment: Experiment, leaderboard: Path, out: Path) -> Path:
         "experiment": board.content["experiment"],
         "config": experiment.path.as_posix(),
         "datasets": [_dataset(board, experiment, name) for name in board.datasets],
+        "word_bags": word_bag_sentences(board),
+        "kepler": kepler_page(board),
         "engines": sections.engines_table(board),
         "same_vectors": sections.same_vectors_table(board),
         "claims": claims_tables(board),
