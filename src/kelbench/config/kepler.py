@@ -87,6 +87,7 @@ class MaskedLanguageModelling(Settings):
     )
     file: Path | None = Field(None, description="for corpus: file; a line a text")
     batch_size: Positive = Field(description="texts a step")
+    weight: NonNegativeFloat = Field(1.0, description="factor of this loss beside that of the triples; Eq. 6 has 1")
     head_warmup_steps: int = Field(
         0, ge=0, description="steps that train the output layer alone, where the checkpoint came without one"
     )
@@ -121,7 +122,7 @@ class TextKnowledgeEmbeddingSettings(Settings):
         None, description="cross_entropy: scores are divided by it; where it starts, since it is learned"
     )
     negatives: TextNegatives | None = Field(None, description="what the right answer is compared with")
-    masked_language_modelling: MaskedLanguageModelling | None = Field(None, description="the second loss, weight 1")
+    masked_language_modelling: MaskedLanguageModelling | None = Field(None, description="the second loss")
     learning_rate: PositiveFloat = Field(description="peak, of the encoder; AdamW")
     relation_learning_rate: PositiveFloat = Field(
         description="peak, of what the encoder did not bring: relation vectors, projection, temperature"

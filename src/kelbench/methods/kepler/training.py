@@ -164,7 +164,7 @@ class TextTraining:
         for number, places in parts:
             keys(number)
             asked = wanted[masked.offsets[places[0]] : masked.offsets[places[-1] + 1]]
-            loss = encoder.masked_loss(masked.take(places), asked) / count
+            loss = settings.weight * encoder.masked_loss(masked.take(places), asked) / count
             loss.backward()
             total += loss.detach()
         self._processes.sum_tensor(total)
