@@ -7,8 +7,10 @@ import yaml
 
 from kelbench.base.errors import UserError
 from kelbench.config.claims import OrderingClaim, ValueClaim, encoder_fits, load_claims
+from kelbench.config.experiment import Experiment
 
-CLAIMS = Path(__file__).parents[2] / "config/claims"
+ROOT = Path(__file__).parents[2]
+CLAIMS = ROOT / "config/claims"
 # As printed: MR, and MRR and Hits@1, 3, 10 in percent.
 TABLES = {
     "Table 4": """
@@ -147,3 +149,13 @@ def test_an_unknown_encoder_and_a_cost_without_an_address_are_errors(tmp_path, c
     (tmp_path / "a.yaml").write_text(yaml.safe_dump(content))
     with pytest.raises(UserError, match=words):
         load_claims(tmp_path)
+
+
+@pytest.mark.skipif(not (ROOT / "config/kepler-wikidata5m.yaml").is_file(), reason="the experiment is not shipped yet")
+def test_the_experiment_that_claims_name_runs_their_methods_on_their_datasets(monkeypatch):
+    """The report prints it as the command for what is not run."""
+    monkeypatch.chdir(ROOT)
+    named = [(file.experiment, claim) for file, claim in shipped(ValueClaim, "KEPLER") if not claim.not_comparable]
+    (path,) = {experiment for experiment, _ in named}
+    runs = {(run.dataset, run.method_label) for run in Experiment(path).runs.values()}
+    assert {(claim.dataset, claim.method) for _, claim in named} <= runs

@@ -19,7 +19,9 @@ def ordering_records(rows: Rows, file: ClaimFile, claim: OrderingClaim, compare:
 
     The claim's own dataset is the only one where it has a pair; else every stand-in with one is taken.
     """
-    statement = f"{claim.higher} has a higher {claim.metric.upper()} than {claim.lower} ({claim.printed})"
+    higher = _with_encoder(claim.higher, claim.higher_encoder)
+    lower = _with_encoder(claim.lower, claim.lower_encoder)
+    statement = f"{higher} has a higher {claim.metric.upper()} than {lower} ({claim.printed})"
     record = claim_record(
         file,
         claim,
@@ -28,6 +30,8 @@ def ordering_records(rows: Rows, file: ClaimFile, claim: OrderingClaim, compare:
         claim.metric,
         higher=claim.higher,
         lower=claim.lower,
+        higher_encoder=claim.higher_encoder,
+        lower_encoder=claim.lower_encoder,
         printed=claim.printed,
         stand_ins=claim.stand_ins,
         difference=None,
@@ -40,8 +44,8 @@ def ordering_records(rows: Rows, file: ClaimFile, claim: OrderingClaim, compare:
     if not pairs:
         pairs = [pair for dataset in claim.stand_ins for pair in _pairs(rows, dataset, claim)]
     if not pairs:
-        return [record | {"verdict": "not run", "reason": _needs(claim)}]
-    return [record | _tested(higher, lower, compare) for higher, lower in pairs]
+        return [record | {"verdict": "not run", "reason": _needs(claim, higher, lower)}]
+    return [record | _tested(first, second, compare) for first, second in pairs]
 
 
 def _pairs(rows: Rows, dataset: str, claim: OrderingClaim) -> list[tuple[Row, Row]]:
@@ -72,13 +76,13 @@ def _by_kind(rows: Rows, dataset: str, method: str, encoder: str | None, engine:
     return {kind: row for kind, row in chosen.items() if row is not None}
 
 
-def _needs(claim: OrderingClaim) -> str:
-    if claim.higher_encoder is not None:
-        runs = f"{claim.higher} (encoder {claim.higher_encoder}) and {claim.lower} (encoder {claim.lower_encoder})"
-        alike = "one preset"
-    else:
-        runs, alike = f"{claim.higher} and {claim.lower}", "one preset and one kind of encoder"
-    return f"needs runs of {runs} with {alike} on {' or '.join((claim.dataset, *claim.stand_ins))}"
+def _with_encoder(method: str, encoder: str | None) -> str:
+    return f"{method} (encoder {encoder})" if encoder else method
+
+
+def _needs(claim: OrderingClaim, higher: str, lower: str) -> str:
+    alike = "one preset" if claim.higher_encoder else "one preset, and one encoder where both have a choice,"
+    return f"needs runs of {higher} and {lower} with {alike} on {' or '.join((claim.dataset, *claim.stand_ins))}"
 
 
 def _tested(higher: Row, lower: Row, compare: Compare) -> Row:

@@ -43,6 +43,7 @@ class KeplerPage:
 
     summary: str
     orders: Table | None
+    waiting: Table | None
     tables: list[Table]
     protocols: list[str]
     not_run: list[NotRun]
@@ -61,6 +62,7 @@ def kepler_page(board: Board) -> KeplerPage | None:
     return KeplerPage(
         summary=_summary(orders),
         orders=_orders_table(board, orders),
+        waiting=_waiting_table(orders),
         tables=[_table(name, records) for name, records in shown.items()],
         protocols=[_protocol(name, records[0]) for name, records in shown.items()],
         not_run=_not_run(values),
@@ -88,11 +90,11 @@ def _summary(orders: list[Record]) -> str:
     if not tested:
         return f"No published order was tested here.{rest}"
     count = f"{len(tested)} {'test' if len(tested) == 1 else 'tests'}"
-    return f"{count} of published orders: {hold} hold, {reversed_} reversed, {undecided} undecided.{rest}"
+    return f"{count} of published orders: {hold} reproduced, {reversed_} reversed, {undecided} undecided.{rest}"
 
 
 def _orders_table(board: Board, orders: list[Record]) -> Table | None:
-    """One row a test, in the order of the claims; orders without a test come last."""
+    """One row a test, in the order of the claims."""
     columns = [
         Column("Order, as published"),
         Column("Tested on"),
@@ -102,20 +104,34 @@ def _orders_table(board: Board, orders: list[Record]) -> Table | None:
         Column("Difference", numeric=True),
     ]
     tested = [claim for claim in orders if claim["difference"] is not None]
-    adjusted = holm([claim["p"] for claim in tested]) if tested else []
+    if not tested:
+        return None
+    adjusted = holm([claim["p"] for claim in tested])
     rows = [_tested_row(board, claim, p) for claim, p in zip(tested, adjusted, strict=True)]
-    for claim in orders:
-        if claim["difference"] is None:
-            where = Cell(claim["dataset"], notes=(claim["reason"],))
-            rows.append([_order(claim), where, verdict_cell(claim["verdict"]), MISSING, MISSING, MISSING])
-    caption = "Published orders: first above second, tested by the paired difference in MRR"
-    return Table("kepler-orders", caption, columns, [Group(rows)]) if rows else None
+    caption = (
+        "Published orders, first above second: the 95 % interval of the paired difference in MRR decides; "
+        "p is adjusted by Holm over the table"
+    )
+    return Table("kepler-orders", caption, columns, [Group(rows)])
+
+
+def _waiting_table(orders: list[Record]) -> Table | None:
+    columns = [Column("Order, as published"), Column("Verdict"), Column("Because")]
+    waiting = [claim for claim in orders if claim["difference"] is None]
+    rows = [[_order(claim), verdict_cell(claim["verdict"]), Cell(claim["reason"])] for claim in waiting]
+    return (
+        Table("kepler-orders-waiting", "Published orders without a test here", columns, [Group(rows)]) if rows else None
+    )
 
 
 def _order(claim: Record) -> Cell:
     source = claim["source"]
     notes = (claim["printed"], f"{source['short']}, {source['where']}")
-    return Cell(f"{claim['higher']} above {claim['lower']}", notes=notes)
+    higher, lower = (
+        f"{claim[name]} ({encoder})" if (encoder := claim[f"{name}_encoder"]) else claim[name]
+        for name in ("higher", "lower")
+    )
+    return Cell(f"{higher} above {lower}", notes=notes)
 
 
 def _tested_row(board: Board, claim: Record, p_holm: float) -> list[Cell]:
