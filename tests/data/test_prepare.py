@@ -1,3 +1,4 @@
+import gzip
 import json
 import os
 from pathlib import Path
@@ -250,6 +251,34 @@ def test_wikidata5m_inductive_layout(registry, make_dataset, tar_gz, tsv, prepar
     assert filter_of(dataset, "valid", 1) == {"Q1 P1 Q2", "Q2 P2 Q10", "Q3 P1 Q4"}
     assert len(filter_of(dataset, "test", 1)) == 5
     assert len(dataset.support("test")) == 0
+
+
+def wikidata5m_texts(tar_gz) -> dict[str, bytes]:
+    """The two files of texts as they are published: one compressed, one an archive of two; Q6 and P2 have no name."""
+    descriptions = [f"Q{number}\tarticle {number},  its first\tsection\n" for number in (10, 6, 5, 4, 3, 1, 99)]
+    names = [f"Q{number}\tname {number}\tother name\n" for number in (1, 2, 3, 4, 5, 10)]
+    members = {"wikidata5m_entity.txt": "".join(names), "wikidata5m_relation.txt": "P1\tcapital of\tcapital\n"}
+    return {
+        "wikidata5m_text.txt.gz": gzip.compress("".join(descriptions).encode(), mtime=0),
+        "wikidata5m_alias.tar.gz": tar_gz({name: content.encode() for name, content in members.items()}),
+    }
+
+
+@pytest.mark.parametrize("kind", ["transductive", "inductive"])
+def test_wikidata5m_with_its_texts(kind, registry, make_dataset, tar_gz, tsv, prepare_it):
+    entry = load_dataset(f"wikidata5m-{kind}", registry)
+    parts = {part: (source.file, source.member) for part, source in entry.triples.items()}
+    contents = {f"wikidata5m_{kind}.tar.gz": tar_gz(wikidata5m(kind, tsv))} | wikidata5m_texts(tar_gz)
+    assert list(contents) == [file.name for file in entry.files]
+    texts = {key: getattr(entry, key) for key in ("entity_texts", "entity_names", "relation_texts")}
+    dataset = prepare_it(make_dataset(entry.layout, contents, parts, **texts))
+    assert (dataset.text_sources, dataset.name_source) == (["description", "name"], "name")
+    described = dict(zip(dataset.entity_labels(), dataset.texts_or_first(None), strict=True))
+    named = dict(zip(dataset.entity_labels(), dataset.entity_texts("name"), strict=True))
+    assert (described["Q10"], described["Q2"]) == ("article 10, its first section", "")
+    assert (named["Q10"], named["Q6"]) == ("name 10", "")
+    assert dataset.relation_texts() == ["capital of", "P2"]
+    assert dataset.manifest["texts"] == {"description": 6, "name": 6, "relations": 1}
 
 
 @pytest.mark.parametrize("name", ["wikidata5m-transductive", "yago3-10"])

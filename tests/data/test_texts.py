@@ -84,3 +84,13 @@ def test_underscores_and_captions():
         "b": "",
     }
     assert "a: expected a caption, found 'x'" in refuse(b'{"a": "x"}', "captions_json")
+
+
+def test_of_several_names_the_first_is_taken():
+    content = "Q1\tBelgium\tKingdom of  Belgium\tBE\nQ2\t happiness \nQ3\t\n".encode()
+    assert read(content, "tsv_first") == {"Q1": "Belgium", "Q2": "happiness", "Q3": ""}
+    assert read(content)["Q1"] == "Belgium Kingdom of Belgium BE"
+    # What counts is the name that is taken.
+    assert read(b"Q1\ta\tb\nQ1\ta\tc\n", "tsv_first") == {"Q1": "a"}
+    assert "texts.txt:2: expected one text for 'Q1', found a second one" in refuse(b"Q1\ta\nQ1\tb\ta\n", "tsv_first")
+    assert "texts.txt:1: expected an identifier, a tab and a text" in refuse(b"Q1\n", "tsv_first")

@@ -50,7 +50,7 @@ class TripleSource(Settings):
     member: str | None = Field(None, description="path inside the archive, for .tar.gz and .zip files")
 
 
-TextFormat = Literal["tsv", "tsv_underscores", "wikidata_json", "captions_json"]
+TextFormat = Literal["tsv", "tsv_first", "tsv_underscores", "wikidata_json", "captions_json"]
 
 
 class TextSource(Settings):
@@ -59,7 +59,8 @@ class TextSource(Settings):
     file: str
     member: str | None = None
     format: TextFormat = Field(
-        description="tsv: id, tab, text; tsv_underscores: the same with _ for spaces; "
+        description="tsv: id, tab, text; tsv_first: id, tab, alternatives between tabs, of which the first is the text; "
+        "tsv_underscores: tsv with _ for spaces; "
         "wikidata_json: {id: {label, description}}, read as label: description; captions_json: {id: {caption}}"
     )
     before: str | None = Field(

@@ -19,8 +19,9 @@ def read_texts(stream: IO[bytes], where: str, form: TextFormat) -> tuple[dict[st
     Args:
         stream: the file or archive member, open for reading bytes.
         where: what error messages call it.
-        form: `tsv`: identifier, tab, text (further tabs belong to the text, which may be empty); `tsv_underscores`: the
-            same, with `_` for spaces in the text; `wikidata_json`: one object
+        form: `tsv`: identifier, tab, text (further tabs belong to the text, which may be empty); `tsv_first`: identifier,
+            tab, alternatives between tabs, of which the first is the text; `tsv_underscores`: `tsv` with `_` for spaces
+            in the text; `wikidata_json`: one object
             ``{id: {"label": ..., "description": ...}}``, read as ``label: description``; `captions_json`: one object
             ``{id: {"caption": ...}}``.
 
@@ -31,13 +32,13 @@ def read_texts(stream: IO[bytes], where: str, form: TextFormat) -> tuple[dict[st
         return _read_json(stream, where, ("label", "description"))
     if form == "captions_json":
         return _read_json(stream, where, ("caption",))
-    texts, normalised = _read_tsv(stream, where)
+    texts, normalised = _read_tsv(stream, where, first_only=form == "tsv_first")
     if form == "tsv_underscores":
         texts = {identifier: one_line(text.replace("_", " ")) for identifier, text in texts.items()}
     return texts, normalised
 
 
-def _read_tsv(stream: IO[bytes], where: str) -> tuple[dict[str, str], Normalised]:
+def _read_tsv(stream: IO[bytes], where: str, first_only: bool) -> tuple[dict[str, str], Normalised]:
     problems = ProblemList(f"{where} is not a file of texts")
     normalised = Normalised()
     texts: dict[str, str] = {}
@@ -45,21 +46,21 @@ def _read_tsv(stream: IO[bytes], where: str) -> tuple[dict[str, str], Normalised
     for block in line_blocks(stream, where, problems, normalised):
         for line in block[:-1].split(b"\n"):
             number += 1
-            defect = _add_line(line, texts)
+            defect = _add_line(line, texts, first_only)
             if defect:
                 problems.add(f"{where}:{number}: {defect}")
     problems.raise_if_any()
     return texts, normalised
 
 
-def _add_line(line: bytes, texts: dict[str, str]) -> str | None:
-    """Put one line into `texts`; what is wrong with it, or None."""
+def _add_line(line: bytes, texts: dict[str, str], first_only: bool) -> str | None:
+    """Put one line into `texts`, the text up to its first tab where only that is wanted; what is wrong, or None."""
     if defect := text_defect(line):
         return defect
     identifier, tab, rest = line.decode("utf-8").partition("\t")
     if not tab or not identifier:
         return "expected an identifier, a tab and a text, found " + ("a blank line" if not line else "no such pair")
-    text = one_line(rest)
+    text = one_line(rest.partition("\t")[0] if first_only else rest)
     if texts.setdefault(identifier, text) != text:
         return f"expected one text for {identifier!r}, found a second one"
     return None
