@@ -87,7 +87,7 @@ def test_underscores_and_captions():
 
 
 def test_of_several_names_the_first_is_taken():
-    content = "Q1\tBelgium\tKingdom of  Belgium\tBE\nQ2\t happiness \nQ3\t\n".encode()
+    content = b"Q1\tBelgium\tKingdom of  Belgium\tBE\nQ2\t happiness \nQ3\t\n"
     assert read(content, "tsv_first") == {"Q1": "Belgium", "Q2": "happiness", "Q3": ""}
     assert read(content)["Q1"] == "Belgium Kingdom of Belgium BE"
     # What counts is the name that is taken.

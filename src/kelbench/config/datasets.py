@@ -59,7 +59,7 @@ class TextSource(Settings):
     file: str
     member: str | None = None
     format: TextFormat = Field(
-        description="tsv: id, tab, text; tsv_first: id, tab, alternatives between tabs, of which the first is the text; "
+        description="tsv: id, tab, text; tsv_first: id, tab, alternatives between tabs, the first of them the text; "
         "tsv_underscores: tsv with _ for spaces; "
         "wikidata_json: {id: {label, description}}, read as label: description; captions_json: {id: {caption}}"
     )

@@ -19,11 +19,10 @@ def read_texts(stream: IO[bytes], where: str, form: TextFormat) -> tuple[dict[st
     Args:
         stream: the file or archive member, open for reading bytes.
         where: what error messages call it.
-        form: `tsv`: identifier, tab, text (further tabs belong to the text, which may be empty); `tsv_first`: identifier,
-            tab, alternatives between tabs, of which the first is the text; `tsv_underscores`: `tsv` with `_` for spaces
-            in the text; `wikidata_json`: one object
-            ``{id: {"label": ..., "description": ...}}``, read as ``label: description``; `captions_json`: one object
-            ``{id: {"caption": ...}}``.
+        form: `tsv`: identifier, tab, text (further tabs belong to the text, which may be empty); `tsv_first`:
+            identifier, tab, alternatives between tabs, of which the first is the text; `tsv_underscores`: `tsv` with
+            `_` for spaces in the text; `wikidata_json`: one object ``{id: {"label": ..., "description": ...}}``, read
+            as ``label: description``; `captions_json`: one object ``{id: {"caption": ...}}``.
 
     Raises:
         UserError: the file is malformed, or gives one identifier two different texts.
