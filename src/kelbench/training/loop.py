@@ -138,7 +138,7 @@ def run_epochs(
         progress.advance(course.epoch)
         while not course.ended_by:
             deadline = math.inf if schedule.max_minutes is None else start + 60 * schedule.max_minutes
-            loss, out_of_time = _one_epoch(trainable, triples, course, start, deadline, saver)
+            loss, out_of_time = _one_epoch(trainable, triples, course, start, deadline, saver, progress)
             course.epoch += 1
             mrr = None
             if course.epoch % stopping.every == 0 or course.epoch == schedule.epochs or out_of_time:
@@ -199,7 +199,13 @@ class _Saver:
 
 
 def _one_epoch(
-    trainable: Trainable, triples: np.ndarray, course: Course, start: float, deadline: float, saver: _Saver
+    trainable: Trainable,
+    triples: np.ndarray,
+    course: Course,
+    start: float,
+    deadline: float,
+    saver: _Saver,
+    progress: Progress,
 ) -> tuple[float, bool]:
     """Mean loss of the batches seen, and whether the deadline cut the epoch short."""
     epoch = course.epoch + 1
@@ -210,6 +216,7 @@ def _one_epoch(
         total = trainable.step(batch, epoch, course.steps).double() * len(batch) + total
         course.seen += len(batch)
         course.steps += 1
+        progress.advance(0, note=f"step {course.steps} of epoch {epoch}")
         if saver.is_due:
             course.summed_loss, course.seconds = float(total), time.monotonic() - start
             saver.save_when_due()
