@@ -143,15 +143,22 @@ def pretrained_transformer(settings: TextEncoderSettings, place: str | Path, opt
         raise UserError(f"encoder {place}: cannot be loaded: {str(error).splitlines()[0]}") from None
     finally:
         logging.set_verbosity(verbosity)
-    if settings.max_tokens > config.max_position_embeddings:
-        raise UserError(
-            f"encoder {place}: max_tokens is {settings.max_tokens}, the model has {config.max_position_embeddings}"
-        )
     encoder = Transformer(tokenizer, masked, settings.pooling, settings.precision, bool(report["missing_keys"]))
+    positions = _positions(encoder.model)
+    if settings.max_tokens > positions:
+        raise UserError(f"encoder {place}: max_tokens is {settings.max_tokens}, the model has {positions}")
     _train_last_layers(encoder, settings, place)
     if settings.gradient_checkpointing:
         masked.gradient_checkpointing_enable({"use_reentrant": False})
     return encoder
+
+
+def _positions(model: Any) -> int:
+    """Tokens of the longest input; RoBERTa's positions begin behind that of padding."""
+    table = getattr(model.embeddings, "position_embeddings", None)
+    if table is None:  # rotary or relative ones
+        return int(model.config.max_position_embeddings)
+    return int(table.num_embeddings) - (0 if table.padding_idx is None else int(table.padding_idx) + 1)
 
 
 def _train_last_layers(encoder: Transformer, settings: TextEncoderSettings, place: str | Path) -> None:
