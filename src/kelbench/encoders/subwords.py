@@ -43,6 +43,7 @@ class SubwordTokenizer:
         from tokenizers.models import WordPiece
         from tokenizers.normalizers import BertNormalizer
         from tokenizers.pre_tokenizers import BertPreTokenizer
+        from tokenizers.processors import TemplateProcessing
         from tokenizers.trainers import WordPieceTrainer
         from transformers import PreTrainedTokenizerFast
 
@@ -52,6 +53,12 @@ class SubwordTokenizer:
         tokenizer.pre_tokenizer = BertPreTokenizer()
         trainer = WordPieceTrainer(vocab_size=vocabulary, special_tokens=sorted(names.values()), show_progress=False)
         tokenizer.train_from_iterator(texts, trainer)
+        # For those who load the checkpoint with the transformers library: the inputs that this package makes itself.
+        tokenizer.post_processor = TemplateProcessing(
+            single="[CLS]:0 $A:0 [SEP]:0",
+            pair="[CLS]:0 $A:0 [SEP]:0 $B:0 [SEP]:0",
+            special_tokens=[(names[role], tokenizer.token_to_id(names[role])) for role in ("cls", "sep")],
+        )
         return cls(
             PreTrainedTokenizerFast(
                 tokenizer_object=tokenizer, **{f"{role}_token": token for role, token in names.items()}
