@@ -1,5 +1,6 @@
 """What the rules are told about an experiment."""
 
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -10,6 +11,7 @@ from kelbench.config.experiment import Experiment
 from kelbench.config.methods import MODULE_OF, SETTINGS_OF
 from kelbench.config.workflow import MODULES_OF_VERB, Plan, load_plan, plan_or_exit
 
+ROOT = Path(__file__).parents[2]
 CONTENT = {
     "experiment": "tiny",
     "title": "Tiny",
@@ -51,6 +53,20 @@ def test_sources_of_public_and_own_graphs(make, tmp_path):
     assert plan.sources_of(of("own")) == [str(tmp_path / name) for name in ("a.tsv", "b.tsv", "c.tsv", "texts/e.tsv")]
     assert plan.config_option(of("nations")) == "", "public datasets are shared between experiments"
     assert plan.config_option(of("own")) == f"--config {tmp_path / 'tiny.yaml'}"
+
+
+def test_sources_of_graphs_that_come_with_kelbench(make, tmp_path, monkeypatch):
+    runs = {"random": {"method": "random", "datasets": ["atlas", "atlas-semi"]}}
+    plan = make(runs=runs)
+    monkeypatch.chdir(ROOT)
+    sources = plan.sources_of(of("atlas"))
+    assert sources == sorted(str(path) for path in Path("src/kelbench/data/atlas/sources").rglob("*.tsv"))
+    assert len(sources) > 5
+    assert plan.sources_of(of("atlas-semi")) == sources, "its splits are made of the same facts"
+    monkeypatch.chdir(tmp_path)
+    elsewhere = plan.sources_of(of("atlas"))
+    assert elsewhere == [str(ROOT / path) for path in sources]
+    assert all(Path(path).is_file() for path in elsewhere)
 
 
 def test_paths_of_runs(make):
