@@ -21,6 +21,7 @@ SHIPPED = {
     "fb15k-237": (1, 8),
     "fb15k-237-fast": (1, 3),
     "inductive": (3, 9),
+    "kepler-wikidata5m": (2, 40),
     "kinships": (1, 7),
     "quick": (5, 31, 2),
     "texts": (8, 43, 3),
