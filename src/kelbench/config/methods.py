@@ -237,8 +237,8 @@ MODULE_OF: dict[tuple[str, str], str] = {
     ("nodepiece", "pykeen"): "kelbench.methods.pykeen_engine",
     ("random", "native"): "kelbench.methods.controls",
     ("frequency", "native"): "kelbench.methods.controls",
-    ("text_cosine", "native"): "kelbench.methods.text_controls",
-    ("name_match", "native"): "kelbench.methods.text_controls",
+    ("text_cosine", "native"): "kelbench.methods.controls",
+    ("name_match", "native"): "kelbench.methods.controls",
     **{(method, "native"): "kelbench.methods.kepler" for method in TEXT_METHODS},
 }
 

@@ -12,40 +12,18 @@ import torch
 from scipy.sparse import csr_array, eye_array
 
 from kelbench.base.errors import UserError
-from kelbench.config.methods import NameMatchSettings, TextCosineSettings
+from kelbench.config.methods import TextCosineSettings
 from kelbench.data.name_match import name_matches, words
 from kelbench.data.prepared import PreparedDataset
 from kelbench.encoders.sparse import SparseTables
 from kelbench.encoders.tables import EmbeddingTables
 from kelbench.encoders.text import bow_vectors, minilm_vectors
 from kelbench.scoring import TEXT_COSINE
-from kelbench.tasks.link_prediction import validation_ranker
-from kelbench.training.job import TrainedModel, TrainingJob
 
 
-def train(job: TrainingJob) -> TrainedModel:
-    """Make the control that the job names."""
-    tables = _tables(job)
-    facts = {
-        "best_epoch": 0,
-        "best_validation_mrr": validation_ranker(job.dataset).mrr(tables),
-        "computes": None,
-        "converged": True,
-        "ended_by": "nothing to train",
-        "epochs": 0,
-        "parameters": 0,
-    }
-    return TrainedModel(tables, facts=facts)
-
-
-def _tables(job: TrainingJob) -> EmbeddingTables | SparseTables:
-    if isinstance(job.settings, NameMatchSettings):
-        return name_match_tables(job.dataset, job.settings.texts)
-    if isinstance(job.settings, TextCosineSettings) and job.settings.encoder == "bow":
-        return bow_tables(job.dataset, job.settings)
-    if isinstance(job.settings, TextCosineSettings):
-        return minilm_tables(job.dataset, job.settings)
-    raise TypeError(f"expected settings of a control made of texts, got {type(job.settings).__name__}")
+def cosine_tables(dataset: PreparedDataset, settings: TextCosineSettings) -> EmbeddingTables | SparseTables:
+    """Vectors of the encoder that the settings name, compared by their cosine."""
+    return bow_tables(dataset, settings) if settings.encoder == "bow" else minilm_tables(dataset, settings)
 
 
 def texts_of(dataset: PreparedDataset, source: str | None) -> list[str]:

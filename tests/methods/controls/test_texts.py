@@ -10,8 +10,7 @@ from kelbench.base.errors import UserError
 from kelbench.config.methods import NameMatchSettings, TextCosineSettings
 from kelbench.data.prepared import PreparedDataset
 from kelbench.encoders.sparse import SparseTables
-from kelbench.methods import text_controls
-from kelbench.methods.text_controls import train
+from kelbench.methods.controls import texts, train
 from kelbench.tasks.link_prediction import evaluate
 from kelbench.training.job import TrainingJob
 
@@ -76,7 +75,7 @@ def test_ranks_are_broken_down_by_name_match(described, tmp_path):
 
 
 def test_sentence_vectors_are_compared_by_their_cosine(described, monkeypatch):
-    monkeypatch.setattr(text_controls, "minilm_vectors", lambda texts: torch.eye(4)[: len(texts)] * 3)
+    monkeypatch.setattr(texts, "minilm_vectors", lambda given: torch.eye(4)[: len(given)] * 3)
     tables = train(job(described, "text_cosine", TextCosineSettings(encoder="minilm", relation=False))).tables
     assert tables.similarity == "cosine"
     queries = tables.queries("tail", torch.tensor([2]), torch.tensor([0]))
