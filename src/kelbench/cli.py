@@ -90,13 +90,16 @@ def check_config(config: Path) -> None:
 def fetch(datasets: tuple[str, ...], receipt: Path | None, folder: Path | None) -> None:
     """Fetch and verify the files of datasets: from the cache, from KELBENCH_MIRROR, or from their URLs.
 
-    Without names, --to fetches every dataset of the registry.
+    Without names, --to fetches every dataset of the registry, and the files of every corpus.
     """
+    from kelbench.config.corpora import load_corpus, registered_corpora
     from kelbench.config.datasets import load_dataset, registered_names
-    from kelbench.data.fetch import fetch_dataset, mirror_datasets
+    from kelbench.data.fetch import fetch_dataset, mirror_datasets, mirror_files
 
     if folder is not None:
         mirror_datasets([load_dataset(name) for name in datasets or registered_names()], folder)
+        if not datasets:
+            mirror_files([file for name in registered_corpora() for file in load_corpus(name).files], folder)
         return
     if not datasets:
         raise click.UsageError("name a dataset, or give --to FOLDER to fetch them all")
@@ -104,6 +107,17 @@ def fetch(datasets: tuple[str, ...], receipt: Path | None, folder: Path | None) 
         raise click.UsageError("--receipt goes with one dataset")
     for name in datasets:
         fetch_dataset(load_dataset(name), receipt or Path("data/fetched") / f"{name}.json")
+
+
+@_verb
+@click.argument("name")
+@click.option("--out", type=_path(), help="File to write; data/corpus/NAME.txt unless told.")
+def corpus(name: str, out: Path | None) -> None:
+    """Fetch and make a corpus of prose for masked language modelling, a text a line."""
+    from kelbench.config.corpora import MADE_FOLDER, load_corpus
+    from kelbench.data.corpus import make_corpus
+
+    make_corpus(load_corpus(name), out or MADE_FOLDER / f"{name}.txt")
 
 
 @_verb

@@ -7,6 +7,8 @@ import pytest
 import yaml
 
 from kelbench.base.errors import UserError
+from kelbench.config import workflow
+from kelbench.config.corpora import load_corpus
 from kelbench.config.experiment import Experiment
 from kelbench.config.methods import MODULE_OF, SETTINGS_OF
 from kelbench.config.workflow import MODULES_OF_VERB, Plan, load_plan, plan_or_exit
@@ -45,6 +47,37 @@ def test_training_never_takes_the_test_triples(make):
     assert "data/prepared/nations/test/support.npy" in files
     assert "data/prepared/nations/valid/triples.npy" in files
     assert not [file for file in files if file.endswith(("test/triples.npy", "test/known.npy"))]
+
+
+def test_training_takes_the_prose_that_it_learns_language_from(make, tmp_path, monkeypatch):
+    def wiki(file) -> dict:
+        settings = {"masked_language_modelling": {"corpus": "file", "file": str(file), "batch_size": 4}}
+        return {"method": "kepler_wiki", "datasets": ["nations"], "settings": settings}
+
+    files = {"made": "data/corpus/prose.txt", "dotted": "./data//corpus/prose.txt", "own": "texts/own.txt"}
+    files |= {"absolute": tmp_path / "data/corpus/prose.txt", "elsewhere": "/nowhere/own.txt"}
+    runs = {name: wiki(file) for name, file in files.items()} | {"complex": CONTENT["runs"]["complex"]}
+    plan = make(runs=runs)
+    monkeypatch.chdir(tmp_path)
+    before = plan.training_files(of("nations", "complex"))
+    added = {name: plan.training_files(of("nations", name)) for name in files}
+    assert all(found[:-1] == before for found in added.values())
+    assert {name: found[-1] for name, found in added.items()} == {
+        "made": "data/corpus/prose.txt",
+        "dotted": "data/corpus/prose.txt",
+        "absolute": "data/corpus/prose.txt",
+        "own": "texts/own.txt",
+        "elsewhere": "/nowhere/own.txt",
+    }
+
+
+def test_the_digest_of_a_corpus_follows_what_decides_its_lines(make, monkeypatch):
+    plan, wildcards = make(), SimpleNamespace(corpus="prose")
+    assert "prose" in plan.corpora
+    before, entry = plan.corpus_digest(wildcards), load_corpus("prose")
+    for change, same in (({"notes": "other"}, True), ({"texts": 3}, False), ({"files": entry.files[:1]}, False)):
+        monkeypatch.setattr(workflow, "load_corpus", lambda _, change=change: entry.model_copy(update=change))
+        assert (plan.corpus_digest(wildcards) == before) == same
 
 
 def test_sources_of_public_and_own_graphs(make, tmp_path):

@@ -10,3 +10,4 @@ plan = plan_or_exit(workflow.configfiles, workflow.config_settings.config)
 wildcard_constraints:
     dataset="|".join(map(re.escape, plan.datasets)),
     run="|".join(map(re.escape, plan.runs)),
+    corpus="|".join(map(re.escape, plan.corpora)),

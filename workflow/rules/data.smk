@@ -25,6 +25,31 @@ rule fetch:
         "kelbench fetch {wildcards.dataset} --receipt {output} 2> {log}"
 
 
+# Prose for masked language modelling. A run that names another file brings its own.
+rule corpus:
+    output:
+        "data/corpus/{corpus}.txt",
+    log:
+        "logs/data/corpus/{corpus}.log",
+    benchmark:
+        "logs/data/corpus/{corpus}.jsonl"
+    retries: 3
+    localrule: True
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=60,
+    params:
+        corpus=plan.corpus_digest,
+        code=plan.code("corpus"),
+    message:
+        "making the corpus {wildcards.corpus}"
+    shell:
+        "kelbench corpus {wildcards.corpus} --out {output} 2> {log}"
+
+
 rule prepare:
     input:
         plan.sources_of,

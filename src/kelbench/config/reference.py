@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic_core import PydanticUndefined
 
-from kelbench.config import datasets, experiment, kepler, methods, parts
+from kelbench.config import corpora, datasets, experiment, kepler, methods, parts
 from kelbench.config.yaml_source import Settings
 
 _PAGES: list[tuple[str, str, list[type[Settings]]]] = [
@@ -55,6 +55,12 @@ _PAGES: list[tuple[str, str, list[type[Settings]]]] = [
             datasets.Counts,
             datasets.DrawnInference,
         ],
+    ),
+    (
+        "The registry of prose",
+        "`config/corpora/NAME.yaml`. A run takes it as `masked_language_modelling: {corpus: file, "
+        "file: data/corpus/NAME.txt, batch_size: 64}`.",
+        [corpora.CorpusSettings, corpora.CorpusFile],
     ),
 ]
 

@@ -15,6 +15,7 @@ from kelbench.base.code_digest import code_digest
 from kelbench.base.errors import UserError
 from kelbench.base.files import digest_of
 from kelbench.config.claims import CLAIMS_FOLDER
+from kelbench.config.corpora import load_corpus, registered_corpora
 from kelbench.config.datasets import CustomDataset
 from kelbench.config.experiment import METHODS_FOLDER, Experiment, Run
 from kelbench.config.methods import MODULE_OF
@@ -24,6 +25,7 @@ DEFAULT_CONFIG = Path("config/quick.yaml")
 # Verb -> modules that it runs. Training adds the module of its method.
 MODULES_OF_VERB = {
     "fetch": ("kelbench.data.fetch",),
+    "corpus": ("kelbench.data.corpus",),
     "prepare": ("kelbench.data.prepare",),
     "audit": ("kelbench.data.audits",),
     "train": ("kelbench.methods.run",),
@@ -59,6 +61,7 @@ class Plan:
         self.file = str(experiment.path)
         self.name = experiment.name
         self.datasets = experiment.datasets
+        self.corpora = registered_corpora()
         self.runs = sorted({name for _, name in experiment.runs})
         self.threads = experiment.settings.threads
         self.memory_mib = experiment.settings.memory_mib
@@ -100,16 +103,24 @@ class Plan:
         """Digest of the list of files that a public dataset is fetched as."""
         return digest_of([file.model_dump(mode="json") for file in self.experiment.registered[wildcards.dataset].files])
 
+    def corpus_digest(self, wildcards: Any) -> str:
+        """Digest of what decides the lines of a corpus; its title and notes do not."""
+        return digest_of(load_corpus(wildcards.corpus).model_dump(mode="json", include={"files", "texts", "sha256"}))
+
     def _custom(self, dataset: str) -> CustomDataset | None:
         return self.experiment.settings.custom.get(dataset)
 
     # ---- runs
 
     def training_files(self, wildcards: Any) -> list[str]:
-        """The files of a prepared dataset that training may read."""
-        self._run(wildcards)
+        """The files of a prepared dataset that training may read, and the prose that a run learns language from."""
+        settings = self._run(wildcards).settings
         names = [name for name in PREPARED_FILES if name not in HIDDEN_FROM_TRAINING]
-        return [f"data/prepared/{wildcards.dataset}/{name}" for name in names]
+        files = [f"data/prepared/{wildcards.dataset}/{name}" for name in names]
+        modelling = getattr(settings, "masked_language_modelling", None)
+        if modelling is not None and modelling.file is not None:
+            files.append(str(_relative(modelling.file)))
+        return files
 
     def of_each_seed(self, *files: str) -> list[str]:
         """Patterns of `files` of every seed, with the wildcards dataset and run."""

@@ -11,7 +11,7 @@ import importlib.util
 import logging
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -62,16 +62,28 @@ def fetch_dataset(settings: DatasetSettings, receipt: Path) -> None:
     Raises:
         UserError: a file is nowhere to be found, or some source has other bytes under its name.
     """
+    paths = fetch_files(settings.files)
+    entries = [
+        {"name": file.name, "bytes": path.stat().st_size, "sha256": file.sha256, "licence": file.licence}
+        for file, path in zip(settings.files, paths, strict=True)
+    ]
+    write_json(receipt, entries)
+
+
+def fetch_files(files: Sequence[DatasetFile]) -> list[Path]:
+    """Put files into the cache, verified; their paths there.
+
+    Raises:
+        UserError: as `fetch_dataset`.
+    """
     cache, mirrors = cache_folder(), mirror_folders()
-    entries = []
-    for file in settings.files:
+    paths = []
+    for file in files:
         target = cache / file.name
         _drop_if_damaged(file, target)
         _obtain(file, target, mirrors)
-        entries.append(
-            {"name": file.name, "bytes": target.stat().st_size, "sha256": file.sha256, "licence": file.licence}
-        )
-    write_json(receipt, entries)
+        paths.append(target)
+    return paths
 
 
 def mirror_datasets(datasets: list[DatasetSettings], folder: Path) -> None:
@@ -81,8 +93,17 @@ def mirror_datasets(datasets: list[DatasetSettings], folder: Path) -> None:
         UserError: as `fetch_dataset`; also if two datasets give one name to different contents.
     """
     check_file_names(datasets)
+    mirror_files([file for settings in datasets for file in settings.files], folder)
+
+
+def mirror_files(files: Iterable[DatasetFile], folder: Path) -> None:
+    """Put files into `folder`, verified. Embedded ones are left out.
+
+    Raises:
+        UserError: as `fetch_dataset`.
+    """
     places = [place for place in (cache_folder(), *mirror_folders()) if place.is_dir()]
-    for file in _distinct(file for settings in datasets for file in settings.files if not file.embedded):
+    for file in _distinct(file for file in files if not file.embedded):
         _obtain(file, folder / file.name, places)
 
 
