@@ -123,6 +123,22 @@ def test_a_graph_of_the_users_own_is_not_fetched(tree):
     assert jobs(tree, config="own") == expected
 
 
+def test_prose_is_made_once_and_a_text_of_the_users_own_is_not(tree):
+    def wiki(file: str) -> dict:
+        settings = {"masked_language_modelling": {"corpus": "file", "file": file, "batch_size": 4}}
+        return {"method": "kepler_wiki", "datasets": ["atlas"], "settings": settings}
+
+    runs = {"one": wiki("data/corpus/prose.txt"), "two": wiki("data/corpus/prose.txt"), "own": wiki("own.txt")}
+    (tree / "config/wiki.yaml").write_text(yaml.safe_dump({**TINY, "experiment": "wiki", "runs": runs}))
+    done = snakemake(tree, "--dry-run", "--configfile", "config/wiki.yaml")
+    assert done.returncode != 0
+    assert re.search(r"Missing input files for rule train:.*own\.txt", done.stdout + done.stderr, re.S)
+    (tree / "own.txt").write_text("a text\n")
+    expected = {"prepare": 1, "audit": 1, "train": 3, "evaluate": 3, "leaderboard": 1, "report": 1, "all": 1}
+    assert jobs(tree, config="wiki") == {"corpus": 1, **expected}
+    assert jobs(tree, "data/corpus/prose.txt") == {"corpus": 1}
+
+
 def test_the_workflow_passes_its_own_checks(tree):
     done = snakemake(tree, "--lint", "--configfile", "config/tiny.yaml")
     assert done.returncode == 0, done.stdout + done.stderr
