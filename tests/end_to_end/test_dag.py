@@ -233,8 +233,10 @@ def test_a_run_leaves_a_report_and_a_second_run_does_nothing(finished):
 
 
 def test_comments_rerun_nothing(edited):
-    for name in ("scoring.py", "methods/ke.py", "report/render.py", "data/prepare.py"):
-        with (edited / "src/kelbench" / name).open("a") as stream:
+    for name in ("scoring.py", "methods/ke/run.py", "report/render.py", "data/prepare.py"):
+        path = edited / "src/kelbench" / name
+        assert path.is_file(), "opening it would make a stray file"
+        with path.open("a") as stream:
             stream.write("\n\n# a comment\n")
     for name in ("tiny.yaml", "datasets/nations.yaml"):
         with (edited / "config" / name).open("a") as stream:
@@ -250,7 +252,9 @@ def test_editing_the_scores_trains_again(edited):
 
 
 def test_editing_a_method_trains_its_runs_only(edited):
-    with (edited / "src/kelbench/methods/controls/graph.py").open("a") as stream:
+    path = edited / "src/kelbench/methods/controls/graph.py"
+    assert path.is_file(), "opening it would make a stray file"
+    with path.open("a") as stream:
         stream.write("\nCHANGED = 1\n")
     assert jobs(edited) == {}
 
