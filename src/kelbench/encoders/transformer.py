@@ -90,6 +90,9 @@ class Transformer(nn.Module):
 
     def save(self, folder: Path) -> None:
         """Write a checkpoint that `AutoModel.from_pretrained` and `AutoModelForMaskedLM.from_pretrained` load."""
+        from transformers.utils import logging
+
+        logging.disable_progress_bar()
         self.masked.save_pretrained(folder)
         self.tokenizer.save(folder)
 
