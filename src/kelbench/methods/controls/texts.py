@@ -26,20 +26,9 @@ def cosine_tables(dataset: PreparedDataset, settings: TextCosineSettings) -> Emb
     return bow_tables(dataset, settings) if settings.encoder == "bow" else minilm_tables(dataset, settings)
 
 
-def texts_of(dataset: PreparedDataset, source: str | None) -> list[str]:
-    """The texts of a source, or of the dataset's first.
-
-    Raises:
-        UserError: the dataset has no texts, or not that source.
-    """
-    if not dataset.text_sources:
-        raise UserError(f"{dataset.name}: this method needs texts of the entities, and the dataset has none")
-    return dataset.entity_texts(source or dataset.text_sources[0])
-
-
 def bow_tables(dataset: PreparedDataset, settings: TextCosineSettings) -> SparseTables:
     """TF-IDF vectors; the vocabulary comes from the entities of the training graph."""
-    texts = texts_of(dataset, settings.texts)
+    texts = dataset.texts_or_first(settings.texts)
     start, stop = dataset.spaces["train"]
     if not any(words(text) for text in texts[start:stop]):
         raise UserError(
@@ -53,7 +42,7 @@ def bow_tables(dataset: PreparedDataset, settings: TextCosineSettings) -> Sparse
 
 def minilm_tables(dataset: PreparedDataset, settings: TextCosineSettings) -> EmbeddingTables:
     """Sentence vectors of a frozen encoder."""
-    entities = minilm_vectors(texts_of(dataset, settings.texts))
+    entities = minilm_vectors(dataset.texts_or_first(settings.texts))
     relations = minilm_vectors(dataset.relation_texts())
     if not settings.relation:
         relations = torch.zeros_like(relations)
@@ -70,7 +59,7 @@ def name_match_tables(dataset: PreparedDataset, source: str | None) -> SparseTab
     """
     if dataset.name_source is None:
         raise UserError(f"{dataset.name}: name_match needs a source of names, and the dataset has none")
-    matches = name_matches(dataset.entity_texts(dataset.name_source), texts_of(dataset, source))
+    matches = name_matches(dataset.entity_texts(dataset.name_source), dataset.texts_or_first(source))
     asked = csr_array(eye_array(dataset.num_entities, dtype=np.float32))
     nothing = csr_array((dataset.num_relations, dataset.num_entities), dtype=np.float32)
     return SparseTables(asked, nothing, matches)
