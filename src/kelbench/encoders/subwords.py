@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from kelbench.base.errors import UserError
 from kelbench.encoders.tokens import SpecialTokens, Tokens
 
 _TEXTS_AT_ONCE = 4096
+_LETTERS = 1000
 
 
 class SubwordTokenizer:
@@ -38,7 +40,7 @@ class SubwordTokenizer:
 
     @classmethod
     def trained(cls, texts: list[str], vocabulary: int) -> SubwordTokenizer:
-        """WordPiece of at most `vocabulary` pieces, lower-case, from the training texts."""
+        """WordPiece of at most `vocabulary` pieces, lower-case, from the training texts; equal texts, equal pieces."""
         from tokenizers import Tokenizer
         from tokenizers.models import WordPiece
         from tokenizers.normalizers import BertNormalizer
@@ -48,11 +50,26 @@ class SubwordTokenizer:
         from transformers import PreTrainedTokenizerFast
 
         names = {"unk": "[UNK]", "cls": "[CLS]", "sep": "[SEP]", "pad": "[PAD]", "mask": "[MASK]"}
-        tokenizer = Tokenizer(WordPiece(unk_token="[UNK]"))  # noqa: S106
-        tokenizer.normalizer = BertNormalizer(lowercase=True)
-        tokenizer.pre_tokenizer = BertPreTokenizer()
-        trainer = WordPieceTrainer(vocab_size=vocabulary, special_tokens=sorted(names.values()), show_progress=False)
-        tokenizer.train_from_iterator(texts, trainer)
+
+        def untrained(vocabulary: dict[str, int]) -> Any:
+            tokenizer = Tokenizer(WordPiece(vocabulary, unk_token="[UNK]"))  # noqa: S106
+            tokenizer.normalizer = BertNormalizer(lowercase=True)
+            tokenizer.pre_tokenizer = BertPreTokenizer()
+            return tokenizer
+
+        trained = untrained({})
+        alphabet, continuing = _letters(trained, texts)
+        # The trainer numbers letters within words in an order that differs from call to call, and breaks ties by these
+        # numbers; as special tokens they have theirs beforehand. A tokenizer made anew knows them as pieces.
+        trainer = WordPieceTrainer(
+            vocab_size=vocabulary,
+            special_tokens=[*sorted(names.values()), *(f"##{letter}" for letter in continuing)],
+            initial_alphabet=alphabet,
+            limit_alphabet=len(alphabet),
+            show_progress=False,
+        )
+        trained.train_from_iterator(texts, trainer)
+        tokenizer = untrained(trained.get_vocab())
         # For those who load the checkpoint with the transformers library: the inputs that this package makes itself.
         tokenizer.post_processor = TemplateProcessing(
             single="[CLS]:0 $A:0 [SEP]:0",
@@ -87,3 +104,15 @@ class SubwordTokenizer:
     def save(self, folder: Path) -> None:
         """Write the tokenizer's own files."""
         self.tokenizer.save_pretrained(folder)
+
+
+def _letters(tokenizer: Any, texts: list[str]) -> tuple[list[str], list[str]]:
+    """The most frequent letters of texts as a tokenizer splits them, and those of them that continue a word; sorted."""
+    counts: Counter[str] = Counter()
+    continuing: set[str] = set()
+    for text in texts:
+        for word, _ in tokenizer.pre_tokenizer.pre_tokenize_str(tokenizer.normalizer.normalize_str(text)):
+            counts.update(word)
+            continuing.update(word[1:])
+    kept = sorted(counts, key=lambda letter: (-counts[letter], letter))[:_LETTERS]
+    return sorted(kept), sorted(continuing.intersection(kept))
