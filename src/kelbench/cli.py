@@ -84,6 +84,18 @@ def check_config(config: Path) -> None:
 
 
 @_verb
+@config_option
+@click.option("--gpu", default="A100", show_default=True, help="V100, V100-16GB, A100, A100-40GB, H100 or H200.")
+@click.option("--gpus", type=click.IntRange(1), default=1, show_default=True, help="GPUs that train one run together.")
+def estimate(config: Path, gpu: str, gpus: int) -> None:
+    """Print what the runs of text methods would cost: FLOPs, memory and hours. Nothing is run."""
+    from kelbench.config.experiment import Experiment
+    from kelbench.methods.cost.table import cost_table
+
+    click.echo(cost_table(Experiment(config), gpu, gpus))
+
+
+@_verb
 @click.argument("datasets", nargs=-1)
 @click.option("--receipt", type=_path(), help="Where to note what was fetched and verified (one dataset).")
 @click.option("--to", "folder", type=_path(), help="Make a mirror: put the files of the datasets into this folder.")
