@@ -16,18 +16,23 @@ TREE = ("Snakefile", "workflow", "profiles", "src", "config", "requirements.lock
 
 # Shipped experiment -> number of datasets, number of (dataset, run) pairs, datasets that come with kelbench.
 SHIPPED = {
+    "atlas": (2, 30, 2),
     "codex-s": (1, 7),
     "engines": (1, 6),
     "fb15k-237": (1, 8),
     "fb15k-237-fast": (1, 3),
     "inductive": (3, 9),
+    "kepler": (7, 42),
     "kepler-wikidata5m": (2, 40),
     "kinships": (1, 7),
-    "quick": (5, 31, 2),
+    "quick": (5, 32, 2),
     "texts": (8, 43, 3),
     "texts-minilm": (3, 15, 3),
     "wn18rr": (1, 7),
 }
+
+# Corpora that are made for a shipped experiment.
+CORPORA = {"atlas": 1}
 
 # Files that the user of a shipped experiment brings: no rule makes them.
 BROUGHT = {"kepler-wikidata5m": "data/corpus/wikipedia.txt"}
@@ -97,7 +102,8 @@ def test_jobs_of_the_shipped_experiments(tree, name):
     if name in BROUGHT:
         (tree / BROUGHT[name]).parent.mkdir(parents=True, exist_ok=True)
         (tree / BROUGHT[name]).write_text("A line.\n")
-    assert jobs(tree, config=name) == ({"fetch": fetched} if fetched else {}) | {
+    made = {"fetch": fetched, "corpus": CORPORA.get(name, 0)}
+    assert jobs(tree, config=name) == {job: count for job, count in made.items() if count} | {
         "prepare": datasets,
         "audit": datasets,
         "train": runs,
