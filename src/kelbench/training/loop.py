@@ -257,7 +257,7 @@ def _resume(trainable: Trainable, checkpoint: Path, key: str, best: BestWeights)
     if state is None:
         best.forget_all_but()
         return Course()
-    if not best.has(state["best_epoch"]):
+    if state["best_epoch"] and not best.has(state["best_epoch"]):  # before the first validation there are none
         _LOG.info("%s: the best weights that it speaks of are missing; training starts anew", checkpoint)
         return Course()
     for stored, live in ((state["weights"], trainable.weights()), (state["optimizer"], trainable.optimizer_state())):
