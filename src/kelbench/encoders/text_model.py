@@ -89,6 +89,7 @@ class TextModel(nn.Module):
         entities = len(texts.text_of_entity)
         out: np.ndarray
         if entities * self.width * 4 > _IN_MEMORY_BYTES:
+            file.parent.mkdir(parents=True, exist_ok=True)
             out = np.lib.format.open_memmap(file, mode="w+", dtype=np.float32, shape=(entities, self.width))
         else:
             out = np.empty((entities, self.width), dtype=np.float32)

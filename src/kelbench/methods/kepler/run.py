@@ -44,7 +44,8 @@ def train(job: TrainingJob) -> TrainedModel:
     corpus = _corpus(settings, model, texts, np.arange(start, stop))
     training = TextTraining(model, texts, triples, stop - start, corpus, job.seed, processes)
     ranker = validation_ranker(job.dataset)
-    file = job.folder / "vectors.npy"
+    # Each process maps a file of its own: a second one that opens it anew would empty it under the first.
+    file = job.folder / ("vectors.npy" if processes.rank == 0 else f"vectors-{processes.rank}.npy")
     course = run_epochs(
         training,
         triples,
