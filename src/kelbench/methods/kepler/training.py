@@ -67,13 +67,26 @@ class TextTraining:
         self._of_encoder = [parameter for _, parameter in named if parameter is not model.relation]
         self._of_encoder = [parameter for parameter in self._of_encoder if parameter is not model.log_scale]
         self._optimizer = _optimizer(self._settings, list(self._parameters.values()), own)
-        self.warmup_losses: list[float] = []
+        self._warmup_losses = torch.zeros(self._warmup_steps())
 
     def _unused(self) -> set[int]:
         """Parameters that no loss reaches: the output layer of masked language modelling where there is none."""
         if self._corpus is None and isinstance(self.model.encoder, Transformer):
             return {id(parameter) for parameter in self.model.encoder.head_parameters()}
         return set()
+
+    def _warmup_steps(self) -> int:
+        """Steps for an output layer that the checkpoint did not bring."""
+        settings, encoder = self._settings.masked_language_modelling, self.model.encoder
+        if settings is None or not isinstance(encoder, Transformer) or not encoder.head_is_new:
+            return 0
+        return settings.head_warmup_steps
+
+    @property
+    def warmup_losses(self) -> list[float]:
+        """The losses of these steps."""
+        losses: list[float] = self._warmup_losses.tolist()
+        return losses
 
     # ---- what the loop asks for
 
@@ -108,12 +121,13 @@ class TextTraining:
         return {name: parameter.data for name, parameter in self._parameters.items()}
 
     def optimizer_state(self) -> dict[str, Tensor]:
-        """What AdamW remembers of each parameter."""
-        return {
+        """What AdamW remembers of each parameter; and the losses of a warm-up, which a resumed run tells as well."""
+        state = {
             f"{name}.{key}": tensor
             for name, parameter in self._parameters.items()
             for key, tensor in self._optimizer.state[parameter].items()
         }
+        return state | {"warmup losses": self._warmup_losses}
 
     # ---- knowledge embedding
 
@@ -172,17 +186,17 @@ class TextTraining:
 
     def _warm_up_head(self) -> None:
         """Train an output layer that the checkpoint did not bring, the encoder left as it is."""
-        settings, encoder = self._settings.masked_language_modelling, self.model.encoder
-        if settings is None or not isinstance(encoder, Transformer) or not encoder.head_is_new:
+        encoder, steps = self.model.encoder, self._warmup_steps()
+        if not steps or not isinstance(encoder, Transformer):
             return
         head = encoder.head_parameters()
         optimizer = torch.optim.AdamW(head, lr=self._settings.relation_learning_rate, weight_decay=0.0)
-        for step in range(settings.head_warmup_steps):
+        for step in range(steps):
             self._optimizer.zero_grad(set_to_none=False)
             loss = self._learn_language(0, step)
             self._processes.sum_gradients(head)
             optimizer.step()
-            self.warmup_losses.append(float(loss))
+            self._warmup_losses[step] = loss
 
     # ---- rates and random numbers
 
