@@ -3,12 +3,26 @@
 import hashlib
 import json
 
+import numba
 import numpy as np
 import pytest
+import torch
 
 from kelbench.config.kepler import TextKnowledgeEmbeddingSettings
 from kelbench.data.prepared import PreparedDataset
 from kelbench.training.job import TrainingJob
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Graphs this small are not worth a second one."""
+    before = torch.get_num_threads(), numba.get_num_threads()
+    torch.set_num_threads(1)
+    numba.set_num_threads(1)
+    yield
+    torch.set_num_threads(before[0])
+    numba.set_num_threads(before[1])
+
 
 ENCODERS = {
     "bow": {"kind": "bow", "width": 8, "max_tokens": 12},
