@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from kelbench.base.errors import UserError
-from kelbench.encoders.tokens import SpecialTokens, Tokens
+from kelbench.encoders.tokens import SpecialTokens, Tokens, concatenated
 
 _TEXTS_AT_ONCE = 4096
 _LETTERS = 1000
@@ -95,11 +95,12 @@ class SubwordTokenizer:
 
     def tokens(self, texts: list[str]) -> Tokens:
         """Ids of the pieces of each text, without special tokens, uncut."""
-        lists: list[list[int]] = []
+        # Lists of numbers take many times the memory of an array: never those of all texts at once.
+        parts = [Tokens.of([])]
         for begin in range(0, len(texts), _TEXTS_AT_ONCE):
             part = texts[begin : begin + _TEXTS_AT_ONCE]
-            lists += self.tokenizer(part, add_special_tokens=False, verbose=False)["input_ids"]
-        return Tokens.of(lists)
+            parts.append(Tokens.of(self.tokenizer(part, add_special_tokens=False, verbose=False)["input_ids"]))
+        return concatenated(parts)
 
     def save(self, folder: Path) -> None:
         """Write the tokenizer's own files."""
