@@ -17,13 +17,16 @@ from kelbench.config.kepler import TextKnowledgeEmbeddingSettings
 from kelbench.data.prepared import PreparedDataset
 from kelbench.encoders import text_model
 from kelbench.methods.kepler import train
+from kelbench.methods.kepler.training import TextTraining
 from kelbench.training.job import TrainingJob
 
 
 def main(folder):
     rank = os.environ.get("RANK", "0")
     torch.set_num_threads(1)
-    written = []
+    written, begun = [], []
+    original = TextTraining.__init__
+    TextTraining.__init__ = lambda self, *arguments: (begun.append(self), original(self, *arguments))[1]
 
     def note(event, arguments):
         if event == "open" and str(arguments[0]).startswith(str(folder / "work")):
@@ -37,11 +40,14 @@ def main(folder):
         settings = TextKnowledgeEmbeddingSettings.model_validate(options["settings"])
         work = folder / "work" / name
         trained = train(TrainingJob(PreparedDataset(folder / "described"), "kepler_ke", settings, 1, 1, work))
+        tables = trained.tables if rank == "0" else None
         curve = [[record["loss"], record["validation_mrr"]] for record in trained.curve]
+        tables = (
+            {} if trained.tables is None else {t: getattr(trained.tables, t).numpy() for t in ("entity", "relation")}
+        )
         np.savez(
             folder / f"{name}.{rank}.npz",
-            entity=trained.tables.entity.numpy(),
-            relation=trained.tables.relation.numpy(),
+            **tables,
             curve=np.array(curve),
             processes=trained.facts["processes"],
             written=np.array(written, dtype=np.str_),
