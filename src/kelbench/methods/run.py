@@ -22,7 +22,7 @@ from kelbench.data.prepared import PreparedDataset
 from kelbench.encoders.load import load_model
 from kelbench.encoders.sparse import SparseTables
 from kelbench.tasks.link_prediction import evaluate, set_threads
-from kelbench.training.job import TrainedModel, TrainingJob
+from kelbench.training.job import VECTORS_FILE, TrainedModel, TrainingJob
 
 _LOG = logging.getLogger("kelbench.run")
 
@@ -100,7 +100,10 @@ def _write_model(folder: Path, model: TrainedModel, run: Run, seed: int, seconds
         facts=model.facts,
     )
     write_json(folder / "provenance.json", record)
+    if model.tables is None:
+        raise ValueError("the first process has the weights")
     model.tables.save(folder / "model.safetensors")
+    (folder / VECTORS_FILE).unlink(missing_ok=True)
 
 
 def _lines(records: list[dict[str, Any]]) -> str:

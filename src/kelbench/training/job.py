@@ -12,6 +12,9 @@ from kelbench.encoders.conditioned import ConditionedTables
 from kelbench.encoders.sparse import SparseTables
 from kelbench.encoders.tables import EmbeddingTables
 
+# Where a method may keep vectors that memory would not hold, until they are written with the model.
+VECTORS_FILE = "vectors.npy"
+
 
 @dataclass(frozen=True)
 class TrainingJob:
@@ -41,14 +44,14 @@ class TrainedModel:
     """A trained link predictor and how it came to be.
 
     Attributes:
-        tables: the weights kept, those of the best validation.
+        tables: the weights kept, those of the best validation; None in processes other than the first.
         curve: a record an epoch that was validated, or an epoch: `epoch`, `loss` (mean over the epoch),
             `validation_mrr` (None where the epoch was not validated). The same bits for the same job.
         timing: a record an epoch: `epoch`, `seconds` since training began.
         facts: what else the report should show: `converged`, `epochs`, `best_epoch`, `parameters` and so on.
     """
 
-    tables: EmbeddingTables | SparseTables | ConditionedTables
+    tables: EmbeddingTables | SparseTables | ConditionedTables | None
     curve: list[dict[str, Any]] = field(default_factory=list)
     timing: list[dict[str, Any]] = field(default_factory=list)
     facts: dict[str, Any] = field(default_factory=dict)

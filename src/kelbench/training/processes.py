@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from datetime import timedelta
 
 import torch
 from torch import Tensor, distributed
@@ -27,7 +28,11 @@ class Processes:
         if count == 1:
             return cls()
         if not distributed.is_initialized():
-            distributed.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+            # The others wait while the first validates, which may take hours.
+            backend = "nccl" if torch.cuda.is_available() else "gloo"
+            if backend == "nccl":
+                torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+            distributed.init_process_group(backend, timeout=timedelta(days=2))
         return cls(distributed.get_rank(), count)
 
     def sum_tensor(self, tensor: Tensor) -> None:
@@ -46,10 +51,22 @@ class Processes:
         """Whether it is true in one of them."""
         if self.count == 1:
             return flag
-        device = "cuda" if distributed.get_backend() == "nccl" else "cpu"
-        total = torch.tensor(float(flag), device=device)
+        total = torch.tensor(float(flag), device=self._device())
         distributed.all_reduce(total)
         return bool(total > 0)
+
+    def told_by_first(self, compute: Callable[[], float]) -> float:
+        """A number that the first computes and tells the others, who wait."""
+        if self.count == 1:
+            return compute()
+        number = torch.zeros((), dtype=torch.float64, device=self._device())
+        if self.rank == 0:
+            number += compute()
+        distributed.broadcast(number, src=0)
+        return float(number)
+
+    def _device(self) -> str:
+        return "cuda" if distributed.get_backend() == "nccl" else "cpu"
 
     def wait(self) -> None:
         """Until all are here."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ from kelbench.encoders.transformer import Transformer
 from kelbench.methods.kepler.masking import corpus_of
 from kelbench.methods.kepler.training import TextTraining
 from kelbench.tasks.link_prediction import validation_ranker
-from kelbench.training.job import TrainedModel, TrainingJob
+from kelbench.training.job import VECTORS_FILE, TrainedModel, TrainingJob
 from kelbench.training.loop import Schedule, run_epochs
 from kelbench.training.processes import Processes
 from kelbench.training.randomness import generator
@@ -44,20 +45,20 @@ def train(job: TrainingJob) -> TrainedModel:
     corpus = _corpus(settings, model, texts, np.arange(start, stop))
     training = TextTraining(model, texts, triples, stop - start, corpus, job.seed, processes)
     ranker = validation_ranker(job.dataset)
-    # Each process maps a file of its own: a second one that opens it anew would empty it under the first.
-    file = job.folder / ("vectors.npy" if processes.rank == 0 else f"vectors-{processes.rank}.npy")
+    file = job.folder / VECTORS_FILE
     course = run_epochs(
         training,
         triples,
         Schedule(settings.epochs, settings.early_stopping, settings.max_minutes),
-        validate=lambda: ranker.mrr(predictor(model, texts, file)),
+        validate=lambda: processes.told_by_first(lambda: ranker.mrr(predictor(model, texts, file))),
         checkpoint=job.folder / "checkpoint.pt",
         key=_job_key(job),
         processes=processes,
     )
+    tables = None
     if processes.rank == 0:
         model.save(job.folder / ENCODER_FOLDER)
-    processes.wait()
+        tables = predictor(model, texts, file)
     facts: dict[str, Any] = {
         "best_epoch": course.best_epoch,
         "best_validation_mrr": course.best_mrr,
@@ -77,7 +78,7 @@ def train(job: TrainingJob) -> TrainedModel:
             "loss_before": training.warmup_losses[0],
             "loss_after": training.warmup_losses[-1],
         }
-    return TrainedModel(predictor(model, texts, file), course.curve, course.timing, facts)
+    return TrainedModel(tables, course.curve, course.timing, facts)
 
 
 def initial_model(
@@ -95,7 +96,7 @@ def initial_model(
     return model.eval(), graph_texts(dataset, model, settings)
 
 
-def predictor(model: TextModel, texts: GraphTexts, file: Any) -> EmbeddingTables | ConditionedTables:
+def predictor(model: TextModel, texts: GraphTexts, file: Path) -> EmbeddingTables | ConditionedTables:
     """The model as the ranker wants it; `file` may take the entities' vectors where they are many."""
     function, similarity = score_of(model.settings)
     device = str(next(model.parameters()).device)
