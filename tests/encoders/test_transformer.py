@@ -255,11 +255,6 @@ def test_bfloat16_products_are_near_those_of_float32(bert):
     assert 0 < (found - expected).abs().max() < 0.1
 
 
-def test_texts_that_are_all_empty_make_no_encoder():
-    with pytest.raises(UserError, match="no entity of the training graph has a text"):
-        make_encoder(tiny(), ["", " "], torch.Generator())
-
-
 def test_a_written_tokenizer_frames_two_texts_as_a_conditioned_query_has_them(tmp_path):
     encoder = new(tiny())
     encoder.save(tmp_path)

@@ -27,7 +27,7 @@ class TextEncoderSettings(Settings):
         "Face hub at a commit, or a local folder at the sha256 of its model.safetensors",
     )
     texts: str | None = Field(None, description="source of the entities' texts; the dataset's first unless given")
-    max_tokens: Positive = Field(description="tokens of an input, special ones included; what is longer is cut")
+    max_tokens: int = Field(ge=8, description="tokens of an input, special ones included; what is longer is cut")
     pooling: Literal["cls", "mean"] = Field("cls", description="the first token's state, or the mean of all")
     width: Positive | None = Field(None, description="bow, cnn and tiny: numbers in a vector")
     layers: Positive | None = Field(None, description="tiny: transformer layers")

@@ -14,7 +14,7 @@ from kelbench.base.errors import UserError
 from kelbench.base.files import digest_of, sha256_file
 from kelbench.config.kepler import TextKnowledgeEmbeddingSettings
 from kelbench.data.prepared import PreparedDataset
-from kelbench.encoders.graph_texts import GraphTexts, Side
+from kelbench.encoders.graph_texts import GraphTexts, Side, inverse_text
 from kelbench.encoders.tables import EmbeddingTables
 from kelbench.encoders.text_model import TextModel
 from kelbench.scoring import Similarity
@@ -103,6 +103,14 @@ def graph_texts(dataset: PreparedDataset, model: TextModel, settings: TextKnowle
         settings.encoder.max_tokens,
         inverse_texts=settings.relation == "none",
     )
+
+
+def texts_of_relations(dataset: PreparedDataset, settings: TextKnowledgeEmbeddingSettings) -> list[str]:
+    """The texts of relations that queries or vectors are made of; none where a table has the relations."""
+    if settings.relation == "table" and not settings.conditioned:
+        return []
+    texts = dataset.relation_texts()
+    return texts + [inverse_text(text) for text in texts] if settings.relation == "none" else texts
 
 
 def _digest(folder: Path) -> str:

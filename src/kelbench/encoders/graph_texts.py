@@ -22,6 +22,11 @@ class Tokenizer(Protocol):
         """Ids of each text, without special tokens."""
 
 
+def inverse_text(text: str) -> str:
+    """What asks for the head of a relation, where its text asks for the tail."""
+    return f"inverse of {text}"
+
+
 class GraphTexts:
     """Texts of entities and relations, tokenized once.
 
@@ -56,7 +61,7 @@ class GraphTexts:
         self.text_of_entity = np.array([number[text] for text in entity_texts], dtype=np.int64)
         self.num_texts, self.num_relations = len(distinct), len(relation_texts)
         self._head_shift = len(relation_texts) if inverse_texts else 0
-        inverses = [f"inverse of {text}" for text in relation_texts] if inverse_texts else []
+        inverses = [inverse_text(text) for text in relation_texts] if inverse_texts else []
         self._relations = tokenizer.tokens(relation_texts + inverses)
         self._entities = tokenizer.tokens(distinct)
         self._special, self._max_tokens = tokenizer.special, max_tokens

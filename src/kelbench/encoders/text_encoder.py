@@ -30,14 +30,13 @@ def make_encoder(settings: TextEncoderSettings, training_texts: list[str], gener
 
     Args:
         settings: which one.
-        training_texts: texts of the training graph's entities, the only ones that a vocabulary may come from.
+        training_texts: texts of the training graph's entities and of relations, the only ones that a vocabulary may
+            come from.
         generator: decides the first weights.
 
     Raises:
-        UserError: the texts are empty, or a checkpoint cannot be had.
+        UserError: a checkpoint cannot be had.
     """
-    if not any(text.strip() for text in training_texts):
-        raise UserError("no entity of the training graph has a text; do the files of texts name the same entities?")
     if settings.kind == "bow":
         return BagOfWords(WordTokenizer.trained(training_texts), settings.width or 0, generator)
     if settings.kind == "cnn":

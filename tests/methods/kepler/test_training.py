@@ -7,6 +7,7 @@ import pytest
 import torch
 from transformers import BertConfig, BertModel
 
+from kelbench.base.errors import UserError
 from kelbench.base.files import sha256_file
 from kelbench.data.prepared import PreparedDataset
 from kelbench.encoders import text_encoder, text_model
@@ -373,3 +374,18 @@ def test_texts_that_carry_the_facts_are_learned_from_and_carry_over_to_new_entit
     assert ranker.mrr(tables) > ranker.mrr(untrained.tables) + 0.2
     answers = distances[:, :4].argmin(1)
     assert (answers == torch.arange(8) % 4).float().mean() >= 7 / 8
+
+
+def test_entities_without_any_text_are_refused(described, make_settings, monkeypatch):
+    monkeypatch.setattr(PreparedDataset, "entity_texts", lambda dataset, source: [" "] * dataset.num_entities)
+    with pytest.raises(UserError, match="described: no entity of the training graph has a text"):
+        initial_model(described, make_settings("bow"), 1)
+
+
+def test_words_of_relations_count_where_queries_are_made_of_them(described, make_settings):
+    texts = {
+        name: initial_model(described, make_settings("bow", **options), 1)[0].encoder.tokenizer.vocabulary
+        for name, options in {"table": {}, "none": {"relation": "none", "conditioned": True}}.items()
+    }
+    assert "inverse" in texts["none"]
+    assert "inverse" not in texts["table"]

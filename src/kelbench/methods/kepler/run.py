@@ -9,10 +9,11 @@ import numpy as np
 import torch
 
 from kelbench.base.code_digest import code_digest
+from kelbench.base.errors import UserError
 from kelbench.base.files import digest_of, sha256_file
 from kelbench.config.kepler import TextKnowledgeEmbeddingSettings
 from kelbench.data.prepared import PreparedDataset
-from kelbench.encoders.conditioned import ENCODER_FOLDER, ConditionedTables, graph_texts
+from kelbench.encoders.conditioned import ENCODER_FOLDER, ConditionedTables, graph_texts, texts_of_relations
 from kelbench.encoders.graph_texts import GraphTexts
 from kelbench.encoders.tables import EmbeddingTables
 from kelbench.encoders.text_encoder import make_encoder
@@ -91,7 +92,12 @@ def initial_model(
     """
     start, stop = dataset.spaces["train"]
     training_texts = dataset.texts_or_first(settings.encoder.texts)[start:stop]
-    encoder = make_encoder(settings.encoder, training_texts, generator(seed, "encoder"))
+    if not any(text.strip() for text in training_texts):
+        raise UserError(
+            f"{dataset.name}: no entity of the training graph has a text; do the files of texts name the same entities?"
+        )
+    relation_texts = texts_of_relations(dataset, settings)
+    encoder = make_encoder(settings.encoder, training_texts + relation_texts, generator(seed, "encoder"))
     model = TextModel(encoder, settings, dataset.num_relations, generator(seed, "relations"))
     return model.eval(), graph_texts(dataset, model, settings)
 
@@ -119,8 +125,9 @@ def _corpus(
 def _job_key(job: TrainingJob) -> str:
     """Identifies a job for its checkpoint: settings, seed, and the digests of the code and of what is learned from."""
     settings = job.settings
-    files = ["train/triples.npy", "valid/triples.npy", "train/entities.tsv", "relations.tsv"]
-    data = [sha256_file(job.dataset.folder / file) for file in files]
+    files = ["train/triples.npy", "valid/triples.npy", "train/entities.tsv", "valid/entities.tsv", "relations.tsv"]
+    # A transductive dataset has no entities of validation alone.
+    data = [sha256_file(path) for path in (job.dataset.folder / file for file in files) if path.is_file()]
     if isinstance(settings, TextKnowledgeEmbeddingSettings) and settings.masked_language_modelling is not None:
         corpus = settings.masked_language_modelling.file
         data += [sha256_file(corpus)] if corpus is not None else []
