@@ -6,6 +6,8 @@
 #             bench-document writes docs/performance.md from what was measured
 # make texts-document
 #             docs/texts.md anew, from the leaderboard of config/texts.yaml
+# make kepler-document
+#             docs/kepler.md anew, from the leaderboard of config/atlas.yaml
 # make minilm a pre-trained sentence encoder for `encoder: minilm` (84 MB)
 # make lock   requirements.lock and environment.yml anew, from pyproject.toml (needs uv)
 #
@@ -17,7 +19,7 @@ CORES ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu 2>/dev/null || echo 1)
 BIN := .venv/bin
 
 .PHONY: demo test lint bench lock environment minilm
-.PHONY: bench-ranking bench-training bench-size bench-scaling bench-quality bench-convergence bench-document texts-document
+.PHONY: bench-ranking bench-training bench-size bench-scaling bench-quality bench-convergence bench-document texts-document kepler-document
 # Benchmarks never run beside each other, not with -j either.
 .NOTPARALLEL:
 
@@ -45,6 +47,9 @@ bench-ranking bench-training bench-size bench-scaling bench-quality bench-conver
 
 bench-document: environment
 	@$(BIN)/python benchmarks/write_performance.py
+
+kepler-document: environment
+	@$(BIN)/python benchmarks/write_kepler.py
 
 texts-document: environment
 	@$(BIN)/python benchmarks/write_texts.py

@@ -38,7 +38,15 @@ def leaderboard(path, values):
             "layout": dataset.rsplit("-", maxsplit=1)[-1] if dataset.endswith(("-semi", "-full")) else "transductive",
             "splits": {"test": {"protocols": [{"candidates": "all"}, {"candidates": "split"}]}},
         }
-    content = {"experiment": "e", "title": "t", "rows": rows, "differences": [], "word_bags": [], "claims": []}
+    content = {
+        "experiment": "e",
+        "title": "t",
+        "rows": rows,
+        "differences": [],
+        "comparisons": [],
+        "word_bags": [],
+        "claims": [],
+    }
     path.write_text(json.dumps(content | {"datasets": datasets, "runs": runs}))
     return path
 

@@ -66,6 +66,7 @@ def test_the_digest_is_of_what_decides_the_weights(tmp_path):
         ("[nations, umls]", "[nation, umls]", "mine.yaml:8: unknown dataset 'nation'; did you mean 'nations'?"),
         ("    method: complex", "    method: complex\n    engine: pykeen2", "mine.yaml:8: runs.complex.engine: Input should be"),
         ("    method: complex", "    method: nodepiece", "mine.yaml:6: nodepiece is not trained by engine native"),
+        ("seeds: [1", "compared_with: complx\nseeds: [1", "compared_with names complx, which is not among runs"),
         ("      umls:", "      wn18rr:", "mine.yaml:6: runs.complex: per_dataset names wn18rr"),
         ("title: a title", "title: a title\ntitle: b", "mine.yaml:3: key 'title' stands here and on line 2"),
         ("dimension: 32", "dimension: 33", "mine.yaml:6: run complex on nations: dimension must be even for complex"),

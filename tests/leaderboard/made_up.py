@@ -80,7 +80,7 @@ TEXT_SKILL = {"wiki": 0.9, "wiki-paper": 0.9, "ke": 3.0, "bag": 3.5, "cond": 3.4
 
 
 def build(
-    root: Path, seeds: tuple[int, ...] = (1, 2, 3), claims: dict | None = None, texts: dict | None = None
+    root: Path, seeds: tuple[int, ...] = (1, 2, 3), claims: dict | None = None, texts: dict | None = None, **keys
 ) -> Experiment:
     """Write everything below `root`, which must be the working directory, and open the experiment.
 
@@ -89,6 +89,7 @@ def build(
         seeds: of every run.
         claims: claim files, by name.
         texts: text runs (of TEXT_RUNS) to add, with their skill.
+        keys: further keys of the experiment file.
     """
     methods, runs, skill = dict(METHODS), dict(RUNS), SKILL | (texts or {})
     for name in texts or {}:
@@ -108,7 +109,7 @@ def build(
         _yaml(root / f"config/claims/{name}.yaml", content)
     path = root / "config/made-up.yaml"
     title = "Made-up <b>runs</b>"
-    _yaml(path, {"experiment": "made-up", "title": title, "seeds": list(seeds), "runs": runs})
+    _yaml(path, {"experiment": "made-up", "title": title, "seeds": list(seeds), "runs": runs, **keys})
     experiment = Experiment(Path("config/made-up.yaml"))
     for (dataset, name), run in experiment.runs.items():
         for seed in run.seeds:

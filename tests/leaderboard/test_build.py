@@ -83,6 +83,21 @@ def test_differences_are_to_the_best_method_and_holm_is_not_below_p(made_up):
     assert by_run["random"]["p_holm"] < 0.01
 
 
+def test_every_run_is_compared_with_the_one_that_the_experiment_names(made_up):
+    assert built(made_up.build(Path()))["comparisons"] == []
+    board = built(made_up.build(Path(), compared_with="simple"))
+    items = {item["run"]: item for item in board["comparisons"]}
+    # Nothing is compared on wn18rr, where the run is missing.
+    assert {item["dataset"] for item in board["comparisons"]} == {"tiny"}
+    assert set(items) == {"complex", "complex-pykeen", "simple-pykeen", "transe", "random"}
+    mean = {run: find(board, dataset="tiny", run=run, metric="mrr")[0]["mean"] for run in [*items, "simple"]}
+    for run, item in items.items():
+        assert item["difference"] == pytest.approx(mean[run] - mean["simple"])
+        assert item["interval"][0] <= item["difference"] <= item["interval"][1]
+        assert item["p_holm"] >= item["p"]
+    assert items["random"]["interval"][1] < 0 < items["complex"]["difference"]
+
+
 def test_bytes_repeat_and_hold_no_machine_facts(made_up):
     experiment = made_up.build(Path())
     build_leaderboard(experiment, OUT)

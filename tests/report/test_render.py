@@ -13,7 +13,9 @@ import pytest
 
 from kelbench.base.errors import UserError
 from kelbench.leaderboard.build import build_leaderboard
+from kelbench.report.board import Board
 from kelbench.report.render import render_report
+from kelbench.report.sections import comparison_table
 
 BOARD = Path("results/made-up/leaderboard.json")
 OUT = Path("reports/made-up")
@@ -384,3 +386,15 @@ def test_a_click_sorts_within_the_groups(made_up, tmp_path):
     mean_ranks = [float(row[6]) for row in after[1:] if row[0] != "Random scorer random"]
     assert mean_ranks == sorted(mean_ranks)
     assert after[-1][0] == before[-1][0] == "Random scorer random"
+
+
+def test_a_table_compares_every_run_with_the_one_that_the_experiment_names(made_up):
+    experiment = made_up.build(Path(), compared_with="simple")
+    build_leaderboard(experiment, BOARD)
+    table = comparison_table(Board(BOARD), "tiny")
+    assert [column.label for column in table.columns][3] == "Minus simple"
+    rows = [[cell.text for cell in row] for group in table.groups for row in group.rows]
+    assert rows[0][0] == "complex"
+    assert rows[-1][0] == "random"
+    assert rows[-1][3].startswith("\N{MINUS SIGN}")
+    assert comparison_table(Board(BOARD), "wn18rr") is None

@@ -85,6 +85,9 @@ class ExperimentSettings(Settings):
     memory_mib: int = Field(4000, gt=0, description="memory that a training or ranking job may be given")
     minutes: int = Field(60, gt=0, description="run time that a cluster may be asked for, a job")
     seeds: list[int] = Field(min_length=1, description="one model a seed; every seed is reported")
+    compared_with: str | None = Field(
+        None, description="a run that the report compares every other one with, besides the best"
+    )
     custom: dict[str, CustomDataset] = Field(default_factory=dict, description="name -> a graph of your own")
     runs: dict[str, RunEntry] = Field(min_length=1, description="name -> a run; the name is that of its folder")
 
@@ -107,6 +110,9 @@ class ExperimentSettings(Settings):
         for name in (*self.runs, *self.custom):
             if not is_name(name):
                 raise ValueError(f"{name!r}: expected lower-case letters, digits, - and _")
+        if self.compared_with is not None and self.compared_with not in self.runs:
+            hint = nearest(self.compared_with, list(self.runs))
+            raise ValueError(f"compared_with names {self.compared_with}, which is not among runs{hint}")
         return self
 
 

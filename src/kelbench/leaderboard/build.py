@@ -82,6 +82,11 @@ def build_leaderboard(experiment: Experiment, out: Path) -> None:
         "title": experiment.settings.title,
         "rows": rows,
         "differences": [item for name in datasets for item in differences_to_best(name, whole, results, comparison)],
+        "comparisons": [
+            item
+            for name in datasets
+            for item in differences_to_one(name, experiment.settings.compared_with, whole, results, comparison)
+        ],
         "datasets": {name: _dataset_record(dataset) for name, dataset in datasets.items()},
         "runs": _run_records(experiment, results),
         "word_bags": bags_against_transformers(whole, list(datasets), controls, comparison.between),
@@ -206,6 +211,31 @@ def differences_to_best(
             "p_holm": p_holm,
         }
         for other, difference, p_holm in zip(others, differences, adjusted, strict=True)
+    ]
+
+
+def differences_to_one(
+    dataset: str, one: str | None, rows: Rows, results: dict[tuple[str, str], RunResult], comparison: _Comparison
+) -> list[dict[str, Any]]:
+    """Every run on the dataset minus the run `one`, whichever is better, Holm over the table; empty without `one`."""
+    names = sorted(run for name, run in results if name == dataset and rows.mrr(dataset, run, "test") is not None)
+    others = [run for run in names if run != one]
+    if one is None or one not in names or not others:
+        return []
+    differences = comparison.to_others(dataset, one, others)
+    adjusted = holm([difference.p for difference in differences])
+    return [
+        {
+            "dataset": dataset,
+            "run": run,
+            "compared_with": one,
+            "metric": "mrr",
+            "difference": -difference.value,
+            "interval": (-difference.interval[1], -difference.interval[0]),
+            "p": difference.p,
+            "p_holm": p_holm,
+        }
+        for run, difference, p_holm in zip(others, differences, adjusted, strict=True)
     ]
 
 

@@ -10,7 +10,7 @@ from kelbench.base.files import read_json
 
 CONTROL = "control"
 SIGNIFICANT = 0.05
-_PARTS = ("experiment", "title", "rows", "differences", "datasets", "runs", "word_bags", "claims")
+_PARTS = ("experiment", "title", "rows", "differences", "comparisons", "datasets", "runs", "word_bags", "claims")
 
 Row = dict[str, Any]
 
@@ -103,6 +103,11 @@ class Board:
             if item["dataset"] == dataset and item["other"] == run:
                 return dict(item)
         return None
+
+    def comparisons(self, dataset: str) -> list[dict[str, Any]]:
+        """Every run minus the one that the experiment names, the greatest first; empty where it names none."""
+        found = [dict(item) for item in self.content["comparisons"] if item["dataset"] == dataset]
+        return sorted(found, key=lambda item: -item["difference"])
 
     def breakdowns(self, dataset: str, run: str, kind: str) -> list[Row]:
         """MRR rows of a run by `relation`, `category` or `degree`."""

@@ -14,7 +14,7 @@ from kelbench.report.headline import (
     with_deviation,
 )
 from kelbench.report.tables import Cell, Column, Group, Table
-from kelbench.report.text import count, printed, scientific, signed
+from kelbench.report.text import count, p_value, printed, scientific, signed
 
 _BREAKDOWNS = {
     "category": ("Relation category", "1.5 or more on average counts as N (Bordes et al. 2013)"),
@@ -36,6 +36,38 @@ def sides_table(board: Board, dataset: str) -> Table:
 
 
 _SIDES = ("head", "tail", "both")
+
+
+def comparison_table(board: Board, dataset: str) -> Table | None:
+    """Every run minus the one that the experiment compares with, in MRR; None where it names none."""
+    compared = board.comparisons(dataset)
+    if not compared:
+        return None
+    one = compared[0]["compared_with"]
+    columns = [
+        Column("Run"),
+        Column("Encoder"),
+        Column("MRR", True, "up"),
+        Column(f"Minus {one}", True, "up"),
+        Column("95 % interval", True),
+        Column("p (Holm)", True),
+    ]
+    rows = []
+    for item in compared:
+        low, high = item["interval"]
+        row = board.row(dataset, item["run"])
+        rows.append(
+            [
+                Cell(item["run"]),
+                Cell((row or {}).get("encoder") or "\N{EN DASH}"),
+                _number(row),
+                Cell(signed(item["difference"]), item["difference"], strong=low > 0 or high < 0),
+                Cell(f"{signed(low)} to {signed(high)}", low),
+                Cell(p_value(item["p_holm"]), item["p_holm"]),
+            ]
+        )
+    title = f"{board.title(dataset)}: every run against {one}, paired over seeds and test triples"
+    return Table(f"comparison-{dataset}", title, columns, [Group(rows)])
 
 
 def is_unseen_throughout(board: Board, dataset: str) -> bool:
