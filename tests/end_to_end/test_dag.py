@@ -22,7 +22,7 @@ SHIPPED = {
     "fb15k-237": (1, 8),
     "fb15k-237-fast": (1, 3),
     "inductive": (3, 9),
-    "kepler": (7, 42),
+    "kepler": (7, 56),
     "kepler-wikidata5m": (2, 40),
     "kinships": (1, 7),
     "quick": (5, 32, 2),
