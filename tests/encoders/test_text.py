@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from kelbench.base.errors import UserError
-from kelbench.encoders import text
+from kelbench.encoders import minilm
 from kelbench.encoders.text import bow_vectors, minilm_vectors
 
 
@@ -56,9 +56,9 @@ def test_other_weights_than_the_pinned_ones_are_refused(checkpoint, monkeypatch,
     (tmp_path / "model/model.safetensors").write_bytes(b"other")
     (tmp_path / "made_up_package.py").write_text("")
     monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.setattr(text, "MINILM_PACKAGE", "made_up_package")
+    monkeypatch.setattr(minilm, "MINILM_PACKAGE", "made_up_package")
     with pytest.raises(UserError, match=r"model.safetensors: expected sha256 53aa5117"):
-        text.minilm_folder()
-    monkeypatch.setattr(text, "MINILM_PACKAGE", "no_such_package_anywhere")
+        minilm.minilm_folder()
+    monkeypatch.setattr(minilm, "MINILM_PACKAGE", "no_such_package_anywhere")
     with pytest.raises(UserError, match="make minilm"):
-        text.minilm_folder()
+        minilm.minilm_folder()

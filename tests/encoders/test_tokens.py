@@ -96,3 +96,11 @@ def test_buckets_hold_every_place_once_within_the_limit():
     # No bucket could have taken in the next text as well.
     for part in parts[:-1]:
         assert (len(part) + 1) * lengths[part[-1] + 1] > 100
+
+
+def test_texts_that_differ_behind_the_cut_are_one_input():
+    texts = GraphTexts(Letters(SPECIAL), ["abcx", "d", "abcy", "abz"], ["r"], max_tokens=5, inverse_texts=False)
+    assert texts.num_texts == 3
+    codes = texts.of_entities(np.arange(4))
+    assert codes[0] == codes[2] != codes[3]
+    assert lists(texts.inputs(codes[[3, 2, 1]])) == [[1, 11, 12, 36, 2], [1, 11, 12, 13, 2], [1, 14, 2]]

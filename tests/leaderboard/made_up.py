@@ -95,7 +95,8 @@ def build(
     for name in texts or {}:
         runs[name] = TEXT_RUNS[name]
         method = TEXT_RUNS[name]["method"]
-        modelling = {} if method == "kepler_ke" else {"corpus": "descriptions", "batch_size": 4}
+        corpus = {"corpus": "file", "file": "prose.txt"} if method == "kepler_wiki" else {"corpus": "descriptions"}
+        modelling = {} if method == "kepler_ke" else corpus | {"batch_size": 4}
         settings = TEXT_SETTINGS | ({"masked_language_modelling": modelling} if modelling else {})
         methods[method] = (TEXT_METHODS[method], "text", {"native": settings})
     for name in sorted({name for run in runs.values() for name in run["datasets"]}):

@@ -24,8 +24,12 @@ class Made:
     def __init__(self):
         self.rows = []
         self.test = {}
+        self.setups = {}
 
-    def run(self, name, method, mrr, encoder="tiny", preset="ours", dataset="first", valid=None, engine="native"):
+    def run(
+        self, name, method, mrr, encoder="tiny", preset="ours", dataset="first", valid=None, engine="native", setup=None
+    ):
+        self.setups[dataset, name] = setup
         for split, value in (("valid", mrr if valid is None else valid), ("test", mrr)):
             self.rows.append(
                 {
@@ -50,7 +54,7 @@ class Made:
         return self
 
     def view(self):
-        return Rows(self.rows, {dataset: "all" for dataset, _ in self.test})
+        return Rows(self.rows, {dataset: "all" for dataset, _ in self.test}, self.setups)
 
     def compare(self, dataset, run, other):
         value = self.test[dataset, run] - self.test[dataset, other]
@@ -133,7 +137,9 @@ def test_the_other_engines_runs_are_left_alone():
 def test_a_trained_bag_of_words_is_compared_with_the_best_transformer_by_validation():
     made = Made().run("cosine", "Text cosine", 0.9, "bow").run("bag", "KEPLER-KE", 0.4, "bow")
     made.run("wiki", "KEPLER-Wiki", 0.3, valid=0.2).run("cond", "KEPLER-Cond", 0.1, valid=0.25, preset="paper")
-    made.run("pair", "Bi-encoder", 0.8).run("dkrl", "DKRL", 0.8, "cnn").run("bag", "KEPLER-KE", 0.4, "bow", dataset="x")
+    made.run("pair", "Bi-encoder", 0.8, valid=0.1).run("dkrl", "DKRL", 0.8, "cnn").run(
+        "bag", "KEPLER-KE", 0.4, "bow", dataset="x"
+    )
     (found,) = bags_against_transformers(made.view(), ["first", "x"], {"Text cosine"}, made.compare)
     assert (found["dataset"], found["bag_of_words"], found["transformer"]) == ("first", "bag", "cond")
     assert found["difference"] == pytest.approx(0.3)
@@ -144,3 +150,12 @@ def test_a_bag_of_words_that_loses_is_recorded_too():
     made = Made().run("bag", "Bi-encoder", 0.2, "bow").run("wiki", "KEPLER-Wiki", 0.3, "hf:roberta-base@1")
     (found,) = bags_against_transformers(made.view(), ["first"], set(), made.compare)
     assert found["difference"] == pytest.approx(-0.1)
+
+
+def test_runs_that_were_trained_otherwise_are_not_compared():
+    made = Made().run("wiki", "KEPLER-Wiki", 0.5, setup="cosine").run("ke", "KEPLER-KE", 0.4, setup="cosine")
+    made.run("ke-l1", "KEPLER-KE", 0.6, setup="l1")
+    assert made.tested() == [("first", "wiki", "ke", "reproduced")]
+    # One that knows no such thing, as masked language modelling alone, is compared with any.
+    made.run("language", "MLM only", 0.1, setup=None)
+    assert made.tested(lower="MLM only") == [("first", "wiki", "language", "reproduced")]

@@ -8,6 +8,7 @@ import pytest
 from safetensors.numpy import load_file
 
 from kelbench import cli
+from kelbench.data.prepared import PreparedDataset
 
 CONFIG = """\
 experiment: mine
@@ -148,3 +149,21 @@ def test_check_config_lists_the_runs(workspace, monkeypatch, capsys):
     assert code == 0
     assert out.splitlines()[0].split("\t")[:3] == ["nations", "complex", "ComplEx"]
     assert "fine; 2 runs on 1 datasets" in out
+
+
+@pytest.mark.parametrize(
+    ("inductive", "processes", "expected"),
+    [
+        (True, "1", "complex on nations: complex has a vector for each entity of the training graph"),
+        (False, "2", "complex: complex trains in one process; run it without torchrun"),
+    ],
+)
+def test_what_a_graph_embedding_cannot_do_is_said(workspace, monkeypatch, capsys, inductive, processes, expected):
+    (workspace / "mine.yaml").write_text(CONFIG)
+    monkeypatch.setattr(PreparedDataset, "is_inductive", property(lambda dataset: inductive))
+    monkeypatch.setenv("WORLD_SIZE", processes)
+    common = ["--config", "mine.yaml", "--dataset", "nations", "--run", "complex", "--threads", "1"]
+    code, _, error = kelbench(monkeypatch, capsys, "train", *common)
+    assert code == 2
+    assert expected in error
+    assert not list(workspace.rglob("model.safetensors"))

@@ -143,7 +143,7 @@ def test_the_first_screen_says_how_a_bag_of_words_does_whichever_way(made_up, sk
     screen = first_screen(text).replace("\N{MINUS SIGN}", "-")
     low, high = found["interval"]
     assert (
-        f"On ATLAS, the bag of words bag (KEPLER-KE, MRR {bag:.3f}) {words} the best KEPLER with a transformer, wiki "
+        f"On ATLAS, the bag of words bag (KEPLER-KE, MRR {bag:.3f}) {words} the best transformer that was trained, wiki "
         f"(KEPLER-Wiki, encoder tiny, MRR {wiki:.3f}): paired difference {bag - wiki:+.3f}, "
         f"95 % interval {low:+.3f} to {high:+.3f}."
     ) in screen

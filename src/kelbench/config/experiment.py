@@ -80,7 +80,7 @@ class ExperimentSettings(Settings):
     threads: int = Field(1, gt=0, description="threads of a training or ranking job; part of what makes bits repeat")
     device: Device = Field(
         "cpu",
-        description="where kelbench trains knowledge embeddings and ranks every model; bits repeat on a CPU",
+        description="where kelbench trains its own models and ranks every one; bits repeat on a CPU",
     )
     memory_mib: int = Field(4000, gt=0, description="memory that a training or ranking job may be given")
     minutes: int = Field(60, gt=0, description="run time that a cluster may be asked for, a job")

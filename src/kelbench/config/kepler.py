@@ -21,13 +21,13 @@ class TextEncoderSettings(Settings):
     """What turns a text into a vector."""
 
     kind: str = Field(
-        pattern=r"^(bow|cnn|tiny|minilm|hf:.+@[^@]+)$",
+        pattern=r"^(bow|cnn|tiny|minilm|hf:.+@([0-9a-f]{40}|[0-9a-f]{64}))$",
         description="bow: weighted sum of learned word vectors; cnn: DKRL's convolutions; tiny: a small transformer "
         "and its tokenizer, both from nothing; minilm: all-MiniLM-L6-v2; hf:MODEL@REVISION: a model of the Hugging "
         "Face hub at a commit, or a local folder at the sha256 of its model.safetensors",
     )
     texts: str | None = Field(None, description="source of the entities' texts; the dataset's first unless given")
-    max_tokens: int = Field(ge=8, description="tokens of an input, special ones included; what is longer is cut")
+    max_tokens: int = Field(ge=4, description="tokens of an input, special ones included; what is longer is cut")
     pooling: Literal["cls", "mean"] = Field("cls", description="the first token's state, or the mean of all")
     width: Positive | None = Field(None, description="bow, cnn and tiny: numbers in a vector")
     layers: Positive | None = Field(None, description="tiny: transformer layers")
@@ -52,6 +52,8 @@ class TextEncoderSettings(Settings):
         if self.kind == "tiny" and (self.width or 0) % (self.heads or 1):
             raise ValueError(f"width must be a multiple of heads, found {self.width} and {self.heads}")
         if self.kind in ("bow", "cnn"):
+            if self.pooling != "cls":
+                raise ValueError(f"pooling: {self.pooling} goes with transformers, not with kind: {self.kind}")
             for key in ("trained_layers", "gradient_checkpointing", "dropout"):
                 if getattr(self, key):
                     raise ValueError(f"the key {key} goes with transformers, not with kind: {self.kind}")
@@ -89,7 +91,7 @@ class MaskedLanguageModelling(Settings):
     batch_size: Positive = Field(description="texts a step")
     weight: NonNegativeFloat = Field(1.0, description="factor of this loss beside that of the triples; Eq. 6 has 1")
     head_warmup_steps: int = Field(
-        0, ge=0, description="steps that train the output layer alone, where the checkpoint came without one"
+        200, ge=0, description="steps that train the output layer alone, where the checkpoint came without one"
     )
 
     @model_validator(mode="after")
@@ -125,7 +127,7 @@ class TextKnowledgeEmbeddingSettings(Settings):
     masked_language_modelling: MaskedLanguageModelling | None = Field(None, description="the second loss")
     learning_rate: PositiveFloat = Field(description="peak, of the encoder; AdamW")
     relation_learning_rate: PositiveFloat = Field(
-        description="peak, of what the encoder did not bring: relation vectors, projection, temperature"
+        description="peak, of relation vectors, projection and temperature; that of the warm-up of an output layer"
     )
     weight_decay: NonNegativeFloat = Field(0.01, description="of the encoder's matrices")
     warmup: Fraction = Field(0.1, description="part of all steps in which the rate rises; it falls to 0 afterwards")
@@ -158,6 +160,9 @@ class TextKnowledgeEmbeddingSettings(Settings):
             raise ValueError("relation: text does not go with score: rotate, whose relations have half the width")
         if self.relation == "none" and self.score not in ("transe_l1", "transe_l2", "dot", "cosine"):
             raise ValueError(f"relation: none does not go with score: {self.score}")
+        width = self.encoder.projection or self.encoder.width
+        if self.score in ("complex", "rotate", "simple") and width is not None and width % 2:
+            raise ValueError(f"score: {self.score} needs an even projection or width, found {width}")
         if self.masked_language_modelling is not None and self.encoder.kind in ("bow", "cnn"):
             raise ValueError(f"masked_language_modelling needs a transformer, not kind: {self.encoder.kind}")
         return self
@@ -166,7 +171,6 @@ class TextKnowledgeEmbeddingSettings(Settings):
         """Raise ValueError for keys that make another variant than `method` (Wang et al. 2021, Section 2.5)."""
         modelling = self.masked_language_modelling
         corpus = None if modelling is None else modelling.corpus
-        kepler = method.startswith("kepler")
         rules = {
             "masked_language_modelling": (corpus is not None, method not in ("kepler_ke", "dkrl", "bi_encoder")),
             "loss": (self.loss is not None, method != "kepler_mlm_only"),
@@ -178,5 +182,13 @@ class TextKnowledgeEmbeddingSettings(Settings):
         for key, (found, expected) in rules.items():
             if found != expected:
                 raise ValueError(f"{method} is defined {'with' if expected else 'without'} {key}")
-        if kepler and method == "kepler_only_desc" and corpus != "descriptions":
-            raise ValueError("kepler_only_desc is defined with masked_language_modelling: {corpus: descriptions}")
+        for name, wanted in (("kepler_only_desc", "descriptions"), ("kepler_wiki", "file")):
+            if method == name and corpus != wanted:
+                raise ValueError(f"{name} is defined with masked_language_modelling: {{corpus: {wanted}}}")
+
+    def training_setup(self) -> tuple[object, ...] | None:
+        """What two variants must share to be compared fairly; None for one without a knowledge embedding."""
+        if self.loss is None or self.negatives is None:
+            return None
+        negatives = (self.negatives.mode, self.negatives.per_positive, self.negatives.shared)
+        return (self.score, self.loss, self.margin, self.halved, negatives, self.batch_size, self.epochs)

@@ -243,6 +243,11 @@ MODULE_OF: dict[tuple[str, str], str] = {
 }
 
 
+def training_setup(settings: MethodSettings) -> tuple[object, ...] | None:
+    """What two runs must share for their difference to be the method's; None where nothing is asked."""
+    return settings.training_setup() if isinstance(settings, TextKnowledgeEmbeddingSettings) else None
+
+
 def encoder_name(settings: MethodSettings) -> str | None:
     """What encodes texts: the leaderboard's column; None where nothing does."""
     encoder = getattr(settings, "encoder", None)

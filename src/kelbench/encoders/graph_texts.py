@@ -31,12 +31,12 @@ class GraphTexts:
     """Texts of entities and relations, tokenized once.
 
     An input's code says what it is made of: `text * (relation texts + 1)` is the text of an entity alone, the next
-    numbers are that text with each relation's, and behind all of those stand the relations' texts alone. Entities of
-    one text share its code.
+    numbers are that text with each relation's, and behind all of those stand the relations' texts alone. Entities whose
+    texts are one input share its code.
 
     Attributes:
         text_of_entity: int64 `(entities,)`: number of the entity's text.
-        num_texts: distinct texts of entities.
+        num_texts: distinct texts of entities, as far as they are read.
     """
 
     def __init__(
@@ -58,12 +58,19 @@ class GraphTexts:
         """
         distinct = list(dict.fromkeys(entity_texts))
         number = {text: index for index, text in enumerate(distinct)}
-        self.text_of_entity = np.array([number[text] for text in entity_texts], dtype=np.int64)
-        self.num_texts, self.num_relations = len(distinct), len(relation_texts)
+        tokens = tokenizer.tokens(distinct)
+        # Texts that differ only where the encoder does not look are one input: so they tie exactly.
+        limit = max_tokens - (2 if tokenizer.special else 0)
+        kinds: dict[bytes, int] = {}
+        kind = np.empty(len(distinct), dtype=np.int64)
+        for row, (begin, length) in enumerate(zip(tokens.offsets, tokens.lengths, strict=False)):
+            kind[row] = kinds.setdefault(tokens.ids[begin : begin + min(length, limit)].tobytes(), len(kinds))
+        self.text_of_entity = kind[np.array([number[text] for text in entity_texts], dtype=np.int64)]
+        self.num_texts, self.num_relations = len(kinds), len(relation_texts)
         self._head_shift = len(relation_texts) if inverse_texts else 0
         inverses = [inverse_text(text) for text in relation_texts] if inverse_texts else []
         self._relations = tokenizer.tokens(relation_texts + inverses)
-        self._entities = tokenizer.tokens(distinct)
+        self._entities = tokens.take(np.unique(kind, return_index=True)[1])
         self._special, self._max_tokens = tokenizer.special, max_tokens
 
     def of_entities(self, entities: np.ndarray) -> np.ndarray:

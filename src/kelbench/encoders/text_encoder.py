@@ -15,7 +15,7 @@ from kelbench.base.files import sha256_file
 from kelbench.config.kepler import TextEncoderSettings
 from kelbench.encoders.bag_of_words import BagOfWords
 from kelbench.encoders.convolution import Convolution
-from kelbench.encoders.text import minilm_folder
+from kelbench.encoders.minilm import minilm_folder
 from kelbench.encoders.tokens import Tokens
 from kelbench.encoders.transformer import Transformer, pretrained_transformer, tiny_transformer
 from kelbench.encoders.words import WordTokenizer
@@ -52,13 +52,13 @@ def checkpoint_of(kind: str) -> tuple[str | Path, dict[str, object]]:
     """Where a pre-trained encoder is loaded from, with the options of `from_pretrained`.
 
     Raises:
-        UserError: the weights in a local folder are not those that were named.
+        UserError: there is no such folder, or its weights are not those that were named.
     """
     if kind == "minilm":
         return minilm_folder(), {"local_files_only": True}
     name, _, revision = kind.removeprefix("hf:").rpartition("@")
     folder = Path(name)
-    if not folder.is_dir():
+    if not folder.is_dir() and len(revision) == 40:
         return name, {"revision": revision}
     weights = folder / "model.safetensors"
     digest = sha256_file(weights) if weights.is_file() else "no such file"

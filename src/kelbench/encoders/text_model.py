@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
+from kelbench.base.errors import UserError
 from kelbench.base.files import write_bytes
 from kelbench.config.kepler import TextKnowledgeEmbeddingSettings
 from kelbench.encoders.graph_texts import GraphTexts
@@ -62,11 +63,14 @@ class TextModel(nn.Module):
             rows = torch.randn(self.width, encoder.width, generator=generator) * encoder.width**-0.5
             self.projection = nn.Parameter(rows)
         function, _ = score_of(settings)
+        if settings.score in ("complex", "rotate", "simple") and self.width % 2:
+            raise UserError(f"score: {settings.score} needs an even width, found {self.width}; set a projection")
         shape = (num_relations, function.relation_width(self.width))
-        if settings.relation == "table":
-            self.relation = nn.Parameter(_initial_relations(settings, shape, generator))
-        elif settings.relation == "none":
+        if settings.loss is None or settings.relation == "none":
+            # Nothing would train them: a query is the known text alone.
             self.relation = nn.Parameter(torch.zeros(shape), requires_grad=False)
+        elif settings.relation == "table":
+            self.relation = nn.Parameter(_initial_relations(settings, shape, generator))
         if settings.temperature is not None:
             self.log_scale = nn.Parameter(torch.tensor(-math.log(settings.temperature)))
 

@@ -114,7 +114,9 @@ def tiny_transformer(settings: TextEncoderSettings, texts: list[str]) -> Transfo
         attention_probs_dropout_prob=settings.dropout,
         pad_token_id=tokenizer.special.padding,
     )
-    return Transformer(tokenizer, BertForMaskedLM(config), settings.pooling, settings.precision)
+    encoder = Transformer(tokenizer, BertForMaskedLM(config), settings.pooling, settings.precision)
+    _prepare_training(encoder, settings, "tiny")
+    return encoder
 
 
 def pretrained_transformer(settings: TextEncoderSettings, place: str | Path, options: dict[str, Any]) -> Transformer:
@@ -136,23 +138,24 @@ def pretrained_transformer(settings: TextEncoderSettings, place: str | Path, opt
     logging.set_verbosity_error()  # that an output layer is new is said by us, in the facts of the run
     try:
         config = AutoConfig.from_pretrained(place, **options)
+        _check_kind(config.model_type, place)
         for key in ("hidden_dropout_prob", "attention_probs_dropout_prob"):
             setattr(config, key, settings.dropout)
         masked, report = AutoModelForMaskedLM.from_pretrained(
-            place, config=config, use_safetensors=True, output_loading_info=True, **options
+            place, config=config, dtype=torch.float32, use_safetensors=True, output_loading_info=True, **options
         )
         tokenizer = SubwordTokenizer.load(place, **options)
     except (OSError, ValueError) as error:
-        raise UserError(f"encoder {place}: cannot be loaded: {str(error).splitlines()[0]}") from None
+        raise UserError(
+            f"encoder {place}: cannot be loaded: {(str(error).splitlines() or [type(error).__name__])[0]}"
+        ) from None
     finally:
         logging.set_verbosity(verbosity)
     encoder = Transformer(tokenizer, masked, settings.pooling, settings.precision, bool(report["missing_keys"]))
     positions = _positions(encoder.model)
     if settings.max_tokens > positions:
         raise UserError(f"encoder {place}: max_tokens is {settings.max_tokens}, the model has {positions}")
-    _train_last_layers(encoder, settings, place)
-    if settings.gradient_checkpointing:
-        masked.gradient_checkpointing_enable({"use_reentrant": False})
+    _prepare_training(encoder, settings, place)
     return encoder
 
 
@@ -164,8 +167,19 @@ def _positions(model: Any) -> int:
     return int(table.num_embeddings) - (0 if table.padding_idx is None else int(table.padding_idx) + 1)
 
 
-def _train_last_layers(encoder: Transformer, settings: TextEncoderSettings, place: str | Path) -> None:
-    """Freeze the embeddings and all layers but the last `trained_layers`; and the pooler, which nothing uses."""
+# Models with BERT's layout: names of layers, of dropout and of the output layer.
+_KINDS = ("bert", "roberta", "xlm-roberta", "camembert")
+
+
+def _check_kind(kind: str, place: str | Path) -> None:
+    if kind not in _KINDS:
+        raise UserError(f"encoder {place}: expected a model of type {', '.join(_KINDS)}, found {kind}")
+
+
+def _prepare_training(encoder: Transformer, settings: TextEncoderSettings, place: str | Path) -> None:
+    """Freeze what is not to be trained: all but the last `trained_layers`, and the pooler, which nothing uses."""
+    if settings.gradient_checkpointing:
+        encoder.masked.gradient_checkpointing_enable({"use_reentrant": False})
     for name, parameter in encoder.model.named_parameters():
         if name.startswith("pooler"):
             parameter.requires_grad_(False)

@@ -11,7 +11,7 @@ from kelbench.base.errors import UserError
 from kelbench.base.files import read_json, write_json
 from kelbench.config.claims import CLAIMS_FOLDER, load_claims
 from kelbench.config.experiment import Experiment
-from kelbench.config.methods import encoder_name
+from kelbench.config.methods import encoder_name, training_setup
 from kelbench.data.prepared import PREPARED_FOLDER, PreparedDataset
 from kelbench.leaderboard.claims import attach_published, judge_claims
 from kelbench.leaderboard.results import (
@@ -37,7 +37,7 @@ from kelbench.leaderboard.statistics import (
 from kelbench.leaderboard.word_bags import bags_against_transformers
 
 # The facts of training that are the same on every machine.
-FACTS = ("parameters", "converged", "epochs", "best_epoch", "computes", "same_vectors")
+FACTS = ("parameters", "converged", "epochs", "best_epoch", "computes", "same_vectors", "output_layer")
 CONTROL = "control"
 _SUMMARY = (
     "title",
@@ -74,7 +74,8 @@ def build_leaderboard(experiment: Experiment, out: Path) -> None:
     rows = [row for (name, _), result in results.items() for row in run_rows(datasets[name], result)]
     rows.sort(key=lambda row: [str(row[column]) for column in ("dataset", "run", *KEYS)])
     claims = load_claims(CLAIMS_FOLDER)
-    whole = Rows(rows, {name: dataset.protocols("test")[0].candidates for name, dataset in datasets.items()})
+    primary: dict[str, str] = {name: dataset.protocols("test")[0].candidates for name, dataset in datasets.items()}
+    whole = Rows(rows, primary, {key: training_setup(run.settings) for key, run in experiment.runs.items()})
     attach_published(whole, claims)
     controls = {run.method_label for run in experiment.runs.values() if run.kind == CONTROL}
     board = {

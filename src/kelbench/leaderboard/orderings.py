@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from kelbench.config.claims import ClaimFile, OrderingClaim, encoder_fits
 from kelbench.leaderboard.records import Compare, claim_record, difference_record
 from kelbench.leaderboard.rows import Row, Rows, best_on_validation
@@ -11,7 +13,8 @@ from kelbench.leaderboard.verdicts import Judgement
 # Methods that come with these have no choice of encoder: graph embeddings have none, and DKRL is its convolution.
 _NO_CHOICE = (None, "cnn")
 
-Kind = tuple[str, str | None]
+# Preset, encoder, and how it was trained.
+Kind = tuple[str, str | None, Any]
 
 
 def ordering_records(rows: Rows, file: ClaimFile, claim: OrderingClaim, compare: Compare) -> list[Row]:
@@ -54,9 +57,10 @@ def _pairs(rows: Rows, dataset: str, claim: OrderingClaim) -> list[tuple[Row, Ro
     lowers = _by_kind(rows, dataset, claim.lower, claim.lower_encoder, claim.engine or "native")
     return [
         (higher, lower)
-        for (preset, encoder), higher in highers.items()
-        for (other_preset, other_encoder), lower in lowers.items()
+        for (preset, encoder, setup), higher in highers.items()
+        for (other_preset, other_encoder, other_setup), lower in lowers.items()
         if preset == other_preset and _alike(claim, encoder, other_encoder)
+        if setup == other_setup or None in (setup, other_setup)
     ]
 
 
@@ -67,11 +71,11 @@ def _alike(claim: OrderingClaim, encoder: str | None, other: str | None) -> bool
 
 
 def _by_kind(rows: Rows, dataset: str, method: str, encoder: str | None, engine: str) -> dict[Kind, Row]:
-    """Preset and encoder -> the test row of the method's run with the best validation MRR among those of its kind."""
+    """Kind -> the test row of the method's run with the best validation MRR among those of its kind."""
     kinds: dict[Kind, list[tuple[Row, Row]]] = {}
     for valid, test in rows.runs(dataset):
         if (test["method"], test["engine"]) == (method, engine) and encoder_fits(encoder, test["encoder"]):
-            kinds.setdefault((test["preset"], test["encoder"]), []).append((valid, test))
+            kinds.setdefault((test["preset"], test["encoder"], rows.setup(test)), []).append((valid, test))
     chosen = {kind: best_on_validation(runs) for kind, runs in sorted(kinds.items(), key=str)}
     return {kind: row for kind, row in chosen.items() if row is not None}
 

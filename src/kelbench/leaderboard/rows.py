@@ -17,10 +17,11 @@ class Rows:
     Args:
         rows: all rows.
         primary: dataset -> candidates of its primary protocol.
+        setups: (dataset, run) -> what runs that are compared must share; None, or nothing, where that is not asked.
     """
 
-    def __init__(self, rows: list[Row], primary: dict[str, str]) -> None:
-        self._primary = primary
+    def __init__(self, rows: list[Row], primary: dict[str, str], setups: dict[tuple[str, str], Any]) -> None:
+        self._primary, self._setups = primary, setups
         self.all = [row for row in rows if row["breakdown"] is None]
         self._datasets_with_drop = {row["dataset"] for row in self.all if row["unseen"] == _DROP}
         self._mrr = {
@@ -63,6 +64,10 @@ class Rows:
     def mrr(self, dataset: str, run: str, split: str) -> Row | None:
         """The primary row of a run on a split: realistic MRR of both sides, unseen entities kept."""
         return self._mrr.get((dataset, run, split, self._primary[dataset], "keep", "both", "realistic"))
+
+    def setup(self, row: Row) -> Any:
+        """What a run that is compared with that of `row` must share with it."""
+        return self._setups.get((row["dataset"], row["run"]))
 
     def runs(self, dataset: str) -> list[tuple[Row, Row]]:
         """The primary rows of each run on a dataset, validation and test, in the order of run names."""

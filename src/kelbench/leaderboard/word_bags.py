@@ -7,11 +7,10 @@ from kelbench.leaderboard.records import Compare, difference_record
 from kelbench.leaderboard.rows import Row, Rows, best_on_validation
 
 BAG_OF_WORDS = "bow"
-_FAMILY = "KEPLER-"
 
 
 def bags_against_transformers(rows: Rows, datasets: list[str], controls: set[str], compare: Compare) -> list[Row]:
-    """For each dataset with both: the best trained bag of words minus the best KEPLER with a transformer.
+    """For each dataset with both: the best trained bag of words minus the best trained transformer.
 
     Both are chosen by validation MRR. The difference is recorded whichever way it falls.
 
@@ -25,9 +24,7 @@ def bags_against_transformers(rows: Rows, datasets: list[str], controls: set[str
     for dataset in datasets:
         trained = [(valid, test) for valid, test in rows.runs(dataset) if test["method"] not in controls]
         bag = best_on_validation([pair for pair in trained if pair[1]["encoder"] == BAG_OF_WORDS])
-        transformer = best_on_validation(
-            [pair for pair in trained if pair[1]["method"].startswith(_FAMILY) and is_transformer(pair[1]["encoder"])]
-        )
+        transformer = best_on_validation([pair for pair in trained if is_transformer(pair[1]["encoder"])])
         if bag is None or transformer is None:
             continue
         difference = compare(dataset, bag["run"], transformer["run"])

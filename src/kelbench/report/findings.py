@@ -9,7 +9,7 @@ from kelbench.report.text import share, signed
 
 
 def word_bag_sentences(board: Board) -> list[str]:
-    """For each dataset with both: whether the best bag of words is above the best KEPLER with a transformer."""
+    """For each dataset with both: whether the best bag of words is above the best transformer that was trained."""
     return [_sentence(board, item) for item in board.content["word_bags"]]
 
 
@@ -24,7 +24,7 @@ def _sentence(board: Board, item: dict[str, Any]) -> str:
     ours = f"{item['bag_of_words']} ({bag['method']}, MRR {share(bag['mean'])})"
     other = f"{transformer['method']}, encoder {transformer['encoder']}, MRR {share(transformer['mean'])}"
     return (
-        f"On {board.title(dataset)}, the bag of words {ours} {place} the best KEPLER with a transformer, "
+        f"On {board.title(dataset)}, the bag of words {ours} {place} the best transformer that was trained, "
         f"{item['transformer']} ({other}): paired difference {signed(item['difference'])}, "
         f"95 % interval {signed(low)} to {signed(high)}{seeds}."
     )

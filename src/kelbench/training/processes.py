@@ -22,14 +22,14 @@ class Processes:
         self.rank, self.count = rank, count
 
     @classmethod
-    def joined(cls) -> Processes:
-        """Join the group that torchrun's environment speaks of; nccl for GPUs, gloo else."""
+    def joined(cls, device: str) -> Processes:
+        """Join the group that torchrun's environment speaks of; nccl for `cuda`, gloo for `cpu`."""
         count = int(os.environ.get("WORLD_SIZE", "1"))
         if count == 1:
             return cls()
         if not distributed.is_initialized():
             # The others wait while the first validates, which may take hours.
-            backend = "nccl" if torch.cuda.is_available() else "gloo"
+            backend = "nccl" if device == "cuda" else "gloo"
             if backend == "nccl":
                 torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
             distributed.init_process_group(backend, timeout=timedelta(days=2))

@@ -74,7 +74,7 @@ def estimate(settings: TextKnowledgeEmbeddingSettings, counts: Counts, gpus: int
     steps *= settings.epochs
     texts = texts_of_a_step(settings, counts)
     asked = language.batch_size if language is not None else 0
-    parts = math.ceil(texts / settings.texts_per_pass)
+    parts = math.ceil(texts / max(1, min(settings.texts_per_pass, math.ceil(texts / gpus))))
     readings = 2 if parts > 1 or gpus > 1 else 1
     way_back = shape.backward_flops(length) + shape.repeated_flops(length)
     a_step = texts * length * (readings * shape.forward_flops(length) + way_back)
@@ -83,7 +83,8 @@ def estimate(settings: TextKnowledgeEmbeddingSettings, counts: Counts, gpus: int
         of_words = ASKED * 3 * shape.output_flops()
         a_language_step = asked * length * (shape.forward_flops(length) + way_back + of_words)
     buckets = math.ceil(asked / max(1, TOKENS_AT_ONCE // length))
-    heads = language.head_warmup_steps if language is not None else 0
+    # Of the checkpoints that are known here, minilm alone comes without an output layer.
+    heads = language.head_warmup_steps if language is not None and settings.encoder.kind == "minilm" else 0
     # Tables of all spaces are ranked with: those of graphs of their own stand behind the training graph's.
     entities = counts.entities + (counts.inference_entities or 0) + (counts.validation_entities or 0)
     validations = math.ceil(settings.epochs / settings.early_stopping.every)

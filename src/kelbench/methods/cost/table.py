@@ -85,7 +85,7 @@ def _row(experiment: Experiment, run: Run, gpu: Gpu, gpus: int, notes: list[str]
     _note(run.name, settings, cost, gpu, gpus, notes)
     half = settings.encoder.precision == "bfloat16"
     rate = UTILISATION * (gpu.half if half else gpu.single)
-    # Every process ranks the validation triples by itself.
+    # The first process alone validates; the others wait for it.
     hours = (cost.busiest_flops + cost.encoding_flops) / rate / 3600
     # The time of bags of words goes into memory traffic, not into arithmetic.
     timed = settings.encoder.kind != "bow"
@@ -114,8 +114,6 @@ def _note(
         notes.append(f"  {name}: + {cost.open_ended}")
     if settings.encoder.precision == "bfloat16" and not gpu.bfloat16:
         notes.append("  this GPU has no bfloat16: hours are for its peak at float16, which kelbench does not train in")
-    if 0 < cost.parts < gpus:
-        notes.append(f"  {name}: no more than {cost.parts} GPUs share a step, a pass each; lower texts_per_pass")
     if cost.peak_bytes <= room:
         return
     needs = f"  {name}: {cost.peak_bytes / _GIB:.0f} GiB do not fit into {gpu.gib}; "
@@ -151,7 +149,8 @@ def _assumptions(name: str, gpus: int) -> list[str]:
         "takes time for.",
     ]
     shared = (
-        f"{gpus} GPUs share a step's passes, exchange gradients in no time, encode texts twice, and all entities each."
+        f"{gpus} GPUs share a step's passes, exchange gradients in no time, and encode texts twice; the first alone "
+        "validates."
     )
     return [line for text in [*alone, *([shared] if gpus > 1 else [])] for line in textwrap.wrap(text, 118)]
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from itertools import islice
+
 import numpy as np
 
 from kelbench.base.errors import UserError
 from kelbench.config.kepler import MaskedLanguageModelling
 from kelbench.encoders.graph_texts import GraphTexts
 from kelbench.encoders.subwords import SubwordTokenizer
-from kelbench.encoders.tokens import SpecialTokens, Tokens, single_inputs
+from kelbench.encoders.tokens import SpecialTokens, Tokens, concatenated, single_inputs
 
 # Devlin et al. 2019, Section 3.1.
 ASKED, MASKED, REPLACED = 0.15, 0.8, 0.1
+_LINES_AT_ONCE = 1 << 16
 
 
 def corpus_of(
@@ -28,13 +31,18 @@ def corpus_of(
     """
     if settings.file is None:
         return texts.descriptions(training_entities)
+    parts = []
     try:
-        lines = settings.file.read_text(encoding="utf-8").splitlines()
-    except FileNotFoundError:
-        raise UserError(f"{settings.file}: expected a text file for masked language modelling, found none") from None
+        with settings.file.open(encoding="utf-8") as lines:
+            while block := list(islice(lines, _LINES_AT_ONCE)):
+                parts.append(tokenizer.tokens([line for line in block if line.strip()]))
+    except OSError as error:
+        raise UserError(
+            f"{settings.file}: expected a text file for masked language modelling, found {error.strerror}"
+        ) from None
     except UnicodeDecodeError as error:
         raise UserError(f"{settings.file}: expected UTF-8, found {error.reason} at byte {error.start}") from None
-    tokens = tokenizer.tokens([line for line in lines if line.strip()])
+    tokens = concatenated(parts) if parts else Tokens.of([])
     if len(tokens) == 0:
         raise UserError(f"{settings.file}: expected a text a line, found no text")
     return single_inputs(tokens, np.arange(len(tokens)), tokenizer.special, max_tokens)

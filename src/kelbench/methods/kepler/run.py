@@ -38,7 +38,7 @@ def train(job: TrainingJob) -> TrainedModel:
     settings = job.settings
     if not isinstance(settings, TextKnowledgeEmbeddingSettings):
         raise TypeError(f"expected TextKnowledgeEmbeddingSettings, got {type(settings).__name__}")
-    processes = Processes.joined()
+    processes = Processes.joined(job.device)
     model, texts = initial_model(job.dataset, settings, job.seed)
     model = model.to(job.device)
     triples = job.dataset.triples("train")
@@ -72,13 +72,13 @@ def train(job: TrainingJob) -> TrainedModel:
         "texts": texts.num_texts,
         "processes": processes.count,
     }
-    if training.warmup_losses:
-        facts["output_layer"] = {
-            "made": "created, tied to the embeddings",
-            "warmup_steps": len(training.warmup_losses),
-            "loss_before": training.warmup_losses[0],
-            "loss_after": training.warmup_losses[-1],
-        }
+    if corpus is not None and isinstance(model.encoder, Transformer) and model.encoder.head_is_new:
+        losses = training.warmup_losses
+        facts["output_layer"] = "made here, tied to the embeddings, " + (
+            f"trained alone for {len(losses)} steps: loss {losses[0]:.3f} to {losses[-1]:.3f}"
+            if losses
+            else "without a warm-up"
+        )
     return TrainedModel(tables, course.curve, course.timing, facts)
 
 

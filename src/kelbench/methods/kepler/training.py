@@ -68,6 +68,9 @@ class TextTraining:
         self._of_encoder = [parameter for parameter in self._of_encoder if parameter is not model.log_scale]
         self._optimizer = _optimizer(self._settings, list(self._parameters.values()), own)
         self._warmup_losses = torch.zeros(self._warmup_steps())
+        language = model.settings.masked_language_modelling
+        self._weight = language.weight if language is not None else 0.0
+        self._text_order: tuple[int, np.ndarray] | None = None
 
     def _unused(self) -> set[int]:
         """Parameters that no loss reaches: the output layer of masked language modelling where there is none."""
@@ -106,7 +109,7 @@ class TextTraining:
         self._optimizer.zero_grad(set_to_none=False)
         total = torch.zeros((), device=next(self.model.parameters()).device)
         if self._corpus is not None:
-            total = total + self._learn_language(epoch, step)
+            total = total + self._learn_language(epoch, step, self._weight)
         if self._settings.loss is not None:
             total = total + self._learn_triples(batch, epoch, step)
         self._processes.sum_gradients(self._of_encoder)
@@ -135,7 +138,8 @@ class TextTraining:
         plan = self._planner.plan(batch, epoch, step)
         inputs = self._texts.inputs(plan.codes)
         order = np.argsort(inputs.lengths, kind="stable")
-        size = self._settings.texts_per_pass
+        # Each process has a part, whatever a pass may hold.
+        size = min(self._settings.texts_per_pass, math.ceil(len(order) / self._processes.count))
         passes = [order[begin : begin + size] for begin in range(0, len(order), size)]
         if len(passes) == 1 and self._processes.count == 1:
             vectors = self.model.encode(inputs, self._dropout_keys("triples", epoch, step, 0))
@@ -160,12 +164,12 @@ class TextTraining:
 
     # ---- masked language modelling
 
-    def _learn_language(self, epoch: int, step: int) -> Tensor:
-        """Mean over the tokens asked for, whatever the number of passes and processes."""
+    def _learn_language(self, epoch: int, step: int, weight: float) -> Tensor:
+        """Mean over the tokens asked for, times `weight`, whatever the number of passes and processes."""
         settings, encoder, corpus = self._settings.masked_language_modelling, self.model.encoder, self._corpus
         if settings is None or corpus is None or not isinstance(encoder, Transformer):
             raise ValueError("masked language modelling needs its settings, a corpus and a transformer")
-        order = counter_generator(self._seed, "order of texts", epoch).permutation(len(corpus))
+        order = self._order_of_texts(epoch, len(corpus))
         first = step * settings.batch_size
         rows = order[np.arange(first, first + settings.batch_size) % len(order)]
         inputs = corpus.take(rows[np.argsort(corpus.lengths[rows], kind="stable")])
@@ -178,11 +182,17 @@ class TextTraining:
         for number, places in parts:
             keys(number)
             asked = wanted[masked.offsets[places[0]] : masked.offsets[places[-1] + 1]]
-            loss = settings.weight * encoder.masked_loss(masked.take(places), asked) / count
+            loss = weight * encoder.masked_loss(masked.take(places), asked) / count
             loss.backward()
             total += loss.detach()
         self._processes.sum_tensor(total)
         return total
+
+    def _order_of_texts(self, epoch: int, texts: int) -> np.ndarray:
+        """The corpus in the order of an epoch, drawn once for all its steps."""
+        if self._text_order is None or self._text_order[0] != epoch:
+            self._text_order = epoch, counter_generator(self._seed, "order of texts", epoch).permutation(texts)
+        return self._text_order[1]
 
     def _warm_up_head(self) -> None:
         """Train an output layer that the checkpoint did not bring, the encoder left as it is."""
@@ -193,7 +203,7 @@ class TextTraining:
         optimizer = torch.optim.AdamW(head, lr=self._settings.relation_learning_rate, weight_decay=0.0)
         for step in range(steps):
             self._optimizer.zero_grad(set_to_none=False)
-            loss = self._learn_language(0, step)
+            loss = self._learn_language(0, step, 1.0)
             self._processes.sum_gradients(head)
             optimizer.step()
             self._warmup_losses[step] = loss
