@@ -1,6 +1,7 @@
 """Fixtures shared by all tests: small graphs made by hand or read from the packages that carry them."""
 
 import json
+import logging
 import shutil
 from pathlib import Path
 
@@ -18,6 +19,15 @@ def run_from_the_repository(tmp_path_factory):
     patch.setenv("KELBENCH_CACHE", str(tmp_path_factory.mktemp("cache")))
     yield
     patch.undo()
+
+
+@pytest.fixture(autouse=True)
+def logging_as_it_was():
+    """A command starts logging to a standard error that pytest closes behind the test."""
+    logger = logging.getLogger("kelbench")
+    before = (logger.handlers[:], logger.level, logger.propagate)
+    yield
+    logger.handlers[:], logger.level, logger.propagate = before[0], before[1], before[2]
 
 
 def write_prepared(folder, splits, num_entities, num_relations, entity_label="e{}", relation_label="r{}"):
