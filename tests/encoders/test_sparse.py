@@ -30,7 +30,7 @@ def test_what_is_saved_is_loaded_and_equal_tables_give_equal_bytes(tables, tmp_p
 def test_equal_tables_of_queries_and_candidates_are_stored_once(tables, tmp_path):
     tables.candidate = tables.entity
     tables.save(tmp_path / "model.safetensors")
-    loaded = SparseTables.load(tmp_path / "model.safetensors")
+    loaded = load_model(tmp_path / "model.safetensors", dataset=None)
     assert loaded.entity is loaded.candidate
 
 

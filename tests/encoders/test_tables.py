@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from kelbench.base.errors import UserError
+from kelbench.encoders.load import load_model
 from kelbench.encoders.tables import EmbeddingTables
 from kelbench.scoring import COMPLEX
 
@@ -15,7 +16,7 @@ def example():
 def test_round_trip(tmp_path):
     tables = example()
     tables.save(tmp_path / "model.safetensors")
-    loaded = EmbeddingTables.load(tmp_path / "model.safetensors")
+    loaded = load_model(tmp_path / "model.safetensors", dataset=None)
     assert torch.equal(loaded.entity, tables.entity)
     assert torch.equal(loaded.relation, tables.relation)
     assert (loaded.score_function, loaded.similarity, loaded.reciprocal) == (COMPLEX, "dot", True)
@@ -30,7 +31,7 @@ def test_equal_tables_give_equal_bytes(tmp_path):
 
 def test_missing_and_foreign_files_are_refused(tmp_path):
     with pytest.raises(UserError, match="train the run first"):
-        EmbeddingTables.load(tmp_path / "model.safetensors")
+        load_model(tmp_path / "model.safetensors", dataset=None)
     (tmp_path / "model.safetensors").write_bytes(b"not a model at all")
     with pytest.raises(UserError, match="expected a model written by kelbench"):
-        EmbeddingTables.load(tmp_path / "model.safetensors")
+        load_model(tmp_path / "model.safetensors", dataset=None)

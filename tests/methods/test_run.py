@@ -154,7 +154,7 @@ def test_check_config_lists_the_runs(workspace, monkeypatch, capsys):
 @pytest.mark.parametrize(
     ("inductive", "processes", "expected"),
     [
-        (True, "1", "complex on nations: complex has a vector for each entity of the training graph"),
+        (True, "1", "complex learns a vector for each entity of training, and the test entities of nations are others"),
         (False, "2", "complex: complex trains in one process; run it without torchrun"),
     ],
 )

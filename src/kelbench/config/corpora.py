@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 from kelbench.base.errors import UserError, nearest
 from kelbench.config.datasets import DatasetFile, Name, Sha256
 from kelbench.config.parts import Positive
-from kelbench.config.yaml_source import Settings, read_yaml, validate
+from kelbench.config.yaml_source import Settings, load_entry
 
 CORPORA_FOLDER = Path("config/corpora")
 MADE_FOLDER = Path("data/corpus")
@@ -62,7 +62,4 @@ def load_corpus(name: str, folder: Path = CORPORA_FOLDER) -> CorpusSettings:
     path = folder / f"{name}.yaml"
     if not path.is_file():
         raise UserError(f"corpus {name!r} is not in {folder}{nearest(name, registered_corpora(folder))}")
-    settings = validate(CorpusSettings, read_yaml(path))
-    if settings.name != name:
-        raise UserError(f"{path}: expected name: {name}, as the file is called, found {settings.name}")
-    return settings
+    return load_entry(CorpusSettings, path)

@@ -10,7 +10,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from kelbench.base.errors import UserError, nearest
-from kelbench.config.yaml_source import Settings, read_yaml, validate
+from kelbench.config.yaml_source import Settings, load_entry
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
@@ -234,10 +234,7 @@ def load_dataset(name: str, folder: Path = REGISTRY_FOLDER) -> DatasetSettings:
     path = folder / f"{name}.yaml"
     if not path.is_file():
         raise UserError(f"dataset {name!r} is not in {folder}{nearest(name, registered_names(folder))}")
-    settings = validate(DatasetSettings, read_yaml(path))
-    if settings.name != name:
-        raise UserError(f"{path}: expected name: {name}, as the file is called, found {settings.name}")
-    return settings
+    return load_entry(DatasetSettings, path)
 
 
 def check_file_names(datasets: Iterable[DatasetSettings]) -> None:

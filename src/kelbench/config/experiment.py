@@ -19,7 +19,7 @@ from kelbench.config.datasets import (
     registered_names,
 )
 from kelbench.config.methods import SETTINGS_OF, MethodSettings
-from kelbench.config.yaml_source import Location, Settings, YamlSource, check, read_yaml, validate
+from kelbench.config.yaml_source import Location, Settings, YamlSource, check, load_entry, read_yaml, validate
 
 METHODS_FOLDER = Path("config/methods")
 
@@ -293,8 +293,4 @@ def load_method(name: str, folder: Path = METHODS_FOLDER) -> MethodEntry:
     Raises:
         UserError: it is missing or does not fit.
     """
-    path = folder / f"{name}.yaml"
-    entry = validate(MethodEntry, read_yaml(path))
-    if entry.name != name:
-        raise UserError(f"{path}: expected name: {name}, as the file is called, found {entry.name}")
-    return entry
+    return load_entry(MethodEntry, folder / f"{name}.yaml")

@@ -113,6 +113,19 @@ def validate(model: type[Model], source: YamlSource) -> Model:
     return settings
 
 
+def load_entry(model: type[Model], path: Path) -> Model:
+    """Read a registry's entry, whose key `name` is that of the file.
+
+    Raises:
+        UserError: it is missing, does not fit, or has another name.
+    """
+    entry = validate(model, read_yaml(path))
+    name = getattr(entry, "name", None)
+    if name != path.stem:
+        raise UserError(f"{path}: expected name: {path.stem}, as the file is called, found {name}")
+    return entry
+
+
 def check(model: type[Model], source: YamlSource, problems: ProblemList, prefix: str = "") -> Model | None:
     """Build `model` from the source's data, or add what does not fit to `problems`, each text after `prefix`."""
     value = {} if source.data is None else source.data

@@ -14,9 +14,10 @@ from kelbench.base.errors import UserError
 from kelbench.base.files import digest_of, sha256_file
 from kelbench.config.kepler import TextKnowledgeEmbeddingSettings
 from kelbench.data.prepared import PreparedDataset
-from kelbench.encoders.graph_texts import GraphTexts, Side, inverse_text
+from kelbench.encoders.graph_texts import GraphTexts, inverse_text
 from kelbench.encoders.tables import EmbeddingTables
 from kelbench.encoders.text_model import TextModel
+from kelbench.ranking.known_answers import Side
 from kelbench.scoring import Similarity
 
 ENCODER_FOLDER = "encoder"

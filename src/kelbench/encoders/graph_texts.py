@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal, Protocol
+from typing import Protocol
 
 import numpy as np
 
 from kelbench.encoders.tokens import SpecialTokens, Tokens, concatenated, pair_inputs, single_inputs
-
-Side = Literal["head", "tail"]
+from kelbench.ranking.known_answers import Side
 
 
 class Tokenizer(Protocol):

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
 from scipy.sparse import csr_array
 from torch import Tensor
 
-from kelbench.encoders.model_file import read_model_file, understood, write_model_file
-
-Side = Literal["head", "tail"]
+from kelbench.encoders.model_file import understood, write_model_file
+from kelbench.ranking.known_answers import Side
 
 
 @dataclass
@@ -62,15 +61,6 @@ class SparseTables:
             for part, dtype in parts.items():
                 tensors[f"{name}.{part}"] = torch.from_numpy(getattr(table, part).astype(dtype))
         write_model_file(path, tensors, {"sparse": {name: list(table.shape) for name, table in tables.items()}})
-
-    @classmethod
-    def load(cls, path: Path) -> SparseTables:
-        """Read what `save` wrote.
-
-        Raises:
-            UserError: the file is missing, or is not such a file.
-        """
-        return cls.restored(path, *read_model_file(path))
 
     @classmethod
     def restored(cls, path: Path, description: dict[str, Any], tensors: dict[str, Tensor]) -> SparseTables:

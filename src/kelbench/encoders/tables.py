@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from kelbench.encoders.model_file import read_model_file, understood, write_model_file
+from kelbench.encoders.model_file import understood, write_model_file
+from kelbench.ranking.known_answers import Side
 from kelbench.scoring import SCORE_FUNCTIONS, SIMILARITIES, ScoreFunction, Similarity
-
-Side = Literal["head", "tail"]
 
 
 @dataclass
@@ -82,15 +81,6 @@ class EmbeddingTables:
             "relation": self.relation.detach().cpu().contiguous(),
         }
         write_model_file(path, tensors, description | notes)
-
-    @classmethod
-    def load(cls, path: Path) -> EmbeddingTables:
-        """Read what `save` wrote.
-
-        Raises:
-            UserError: the file is missing, or is not such a file.
-        """
-        return cls.restored(path, *read_model_file(path))
 
     @classmethod
     def restored(cls, path: Path, description: dict[str, Any], tensors: dict[str, Tensor]) -> EmbeddingTables:

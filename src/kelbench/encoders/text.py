@@ -9,11 +9,12 @@ import torch
 from scipy.sparse import csr_array
 from torch import Tensor
 
+from kelbench.base.progress import Progress
 from kelbench.config.kepler import TextEncoderSettings
 from kelbench.data.name_match import words
 from kelbench.encoders.minilm import MINILM_TOKENS, minilm_folder
 from kelbench.encoders.text_encoder import encode
-from kelbench.encoders.tokens import single_inputs
+from kelbench.encoders.tokens import Tokens, single_inputs
 from kelbench.encoders.transformer import pretrained_transformer
 
 
@@ -57,7 +58,12 @@ def minilm_vectors(texts: list[str], folder: Path | None = None) -> Tensor:
     distinct = sorted(set(texts))
     tokens = encoder.tokenizer.tokens(distinct)
     inputs = single_inputs(tokens, np.arange(len(distinct)), encoder.tokenizer.special, MINILM_TOKENS)
-    with torch.inference_mode():
-        vectors = torch.nn.functional.normalize(encode(encoder, inputs), dim=-1)
+    with torch.inference_mode(), Progress("encoding texts", total=len(distinct), unit="text") as progress:
+
+        def counted(bucket: Tokens) -> Tensor:
+            progress.advance(len(bucket))
+            return encoder(bucket)  # type: ignore[no-any-return]
+
+        vectors = torch.nn.functional.normalize(encode(counted, inputs), dim=-1)
     place = {text: number for number, text in enumerate(distinct)}
     return vectors[[place[text] for text in texts]]

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from kelbench.base.errors import UserError
 from kelbench.base.files import write_bytes
+from kelbench.base.progress import Progress
 from kelbench.config.kepler import TextKnowledgeEmbeddingSettings
 from kelbench.encoders.graph_texts import GraphTexts
 from kelbench.encoders.text_encoder import TextEncoder, buckets, encode, load_encoder, save_encoder
@@ -101,12 +102,14 @@ class TextModel(nn.Module):
         bounds = np.searchsorted(texts.text_of_entity[by_text], np.arange(texts.num_texts + 1))
         inputs = texts.descriptions(np.arange(entities))
         order = np.argsort(inputs.lengths, kind="stable")
-        for places in buckets(inputs.lengths[order]):
-            rows = order[places]
-            vectors = self.vectors(inputs.take(rows)).cpu().numpy()
-            counts = bounds[rows + 1] - bounds[rows]
-            within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
-            out[by_text[np.repeat(bounds[rows], counts) + within]] = np.repeat(vectors, counts, axis=0)
+        with Progress("encoding texts", total=len(order), unit="text") as progress:
+            for places in buckets(inputs.lengths[order]):
+                rows = order[places]
+                vectors = self.vectors(inputs.take(rows)).cpu().numpy()
+                counts = bounds[rows + 1] - bounds[rows]
+                within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+                out[by_text[np.repeat(bounds[rows], counts) + within]] = np.repeat(vectors, counts, axis=0)
+                progress.advance(len(rows))
         return torch.from_numpy(out)
 
     @torch.no_grad()

@@ -71,10 +71,9 @@ class Transformer(nn.Module):
         return [parameter for parameter in self.masked.parameters() if id(parameter) not in base]
 
     def _output_layer(self, states: Tensor) -> Tensor:
-        for name in ("cls", "lm_head"):
-            if hasattr(self.masked, name):
-                return getattr(self.masked, name)(states)  # type: ignore[no-any-return]
-        raise UserError(f"{type(self.masked).__name__}: the output layers of BERT and RoBERTa are known, not this one")
+        layer = self.masked.cls if hasattr(self.masked, "cls") else self.masked.lm_head  # BERT's name, RoBERTa's
+        logits: Tensor = layer(states)
+        return logits
 
     def _states(self, tokens: Tokens) -> tuple[Tensor, Tensor]:
         """Last states `(texts, longest, width)` and the mask of what is no padding."""
@@ -161,9 +160,7 @@ def pretrained_transformer(settings: TextEncoderSettings, place: str | Path, opt
 
 def _positions(model: Any) -> int:
     """Tokens of the longest input; RoBERTa's positions begin behind that of padding."""
-    table = getattr(model.embeddings, "position_embeddings", None)
-    if table is None:  # rotary or relative ones
-        return int(model.config.max_position_embeddings)
+    table = model.embeddings.position_embeddings
     return int(table.num_embeddings) - (0 if table.padding_idx is None else int(table.padding_idx) + 1)
 
 

@@ -12,7 +12,7 @@ from kelbench.config.experiment import Run
 from kelbench.data.prepared import PreparedDataset
 from kelbench.encoders.load import Model, load_model
 from kelbench.encoders.sparse import SparseTables
-from kelbench.encoders.tables import Side
+from kelbench.ranking.known_answers import Side
 from kelbench.scoring import similarity_matrix
 
 

@@ -18,7 +18,7 @@ from kelbench.base.files import locked, write_json, write_text
 from kelbench.base.provenance import provenance
 from kelbench.config.experiment import Run
 from kelbench.config.kepler import TextKnowledgeEmbeddingSettings
-from kelbench.config.methods import MODULE_OF, SCORE_FUNCTION_METHODS
+from kelbench.config.methods import MODULE_OF
 from kelbench.data.prepared import PreparedDataset
 from kelbench.encoders.load import load_model
 from kelbench.encoders.sparse import SparseTables
@@ -42,11 +42,6 @@ def train_run(run: Run, prepared: Path, results: Path, threads: int) -> None:
     """
     _start(run, threads)
     dataset = PreparedDataset(prepared / run.dataset)
-    if run.method in SCORE_FUNCTION_METHODS and dataset.is_inductive:
-        raise UserError(
-            f"{run.name} on {run.dataset}: {run.method} has a vector for each entity of the training graph, and this "
-            "dataset is ranked with others; choose a method that reads texts, or nodepiece"
-        )
     module = importlib.import_module(MODULE_OF[run.method, run.engine])
     if os.environ.get("WORLD_SIZE", "1") != "1" and not isinstance(run.settings, TextKnowledgeEmbeddingSettings):
         raise UserError(f"{run.name}: {run.method} trains in one process; run it without torchrun")

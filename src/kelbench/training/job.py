@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
+
+from kelbench.base.code_digest import code_digest
+from kelbench.base.errors import UserError
+from kelbench.base.files import digest_of, sha256_file
 from kelbench.config.methods import MethodSettings
 from kelbench.data.prepared import PreparedDataset
 from kelbench.encoders.conditioned import ConditionedTables
@@ -37,6 +43,39 @@ class TrainingJob:
     threads: int
     folder: Path
     device: str = "cpu"
+
+    def refuse_new_entities(self) -> None:
+        """For methods that learn a vector for each entity of training.
+
+        Raises:
+            UserError: the dataset is ranked with entities that training never sees.
+        """
+        if self.dataset.is_inductive:
+            raise UserError(
+                f"{self.method} learns a vector for each entity of training, and the test entities of "
+                f"{self.dataset.name} are others; use a method that reads texts, or one of kind inductive, such as "
+                "nodepiece"
+            )
+
+    def key(self, module: str, files: Iterable[Path]) -> str:
+        """Identifies the job for its checkpoint: settings, seed, and digests of code and of what is learned from.
+
+        Args:
+            module: the method's, whose imports are the code.
+            files: what training reads.
+        """
+        return digest_of(
+            {
+                "method": self.method,
+                "settings": self.settings.model_dump(mode="json"),
+                "seed": self.seed,
+                "threads": self.threads,
+                "device": self.device,
+                "torch": torch.__version__,
+                "code": code_digest(module),
+                "data": [sha256_file(file) for file in files],
+            }
+        )
 
 
 @dataclass

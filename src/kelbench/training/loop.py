@@ -70,6 +70,16 @@ class Course:
         """False where the wall-clock limit ended training."""
         return self.ended_by != "time"
 
+    def facts(self) -> dict[str, Any]:
+        """What the report is told of it."""
+        return {
+            "best_epoch": self.best_epoch,
+            "best_validation_mrr": self.best_mrr,
+            "converged": self.converged,
+            "ended_by": self.ended_by,
+            "epochs": self.epoch,
+        }
+
     def note_validation(self, mrr: float, minimal_gain: float) -> bool:
         """Count a validation of the present epoch; whether its weights are the best so far."""
         self.validations_without_gain = 0 if mrr > self.best_mrr + minimal_gain else self.validations_without_gain + 1

@@ -16,7 +16,8 @@ import torch
 from torch import Tensor
 
 from kelbench.config.methods import KnowledgeEmbeddingSettings
-from kelbench.encoders.tables import EmbeddingTables, Side
+from kelbench.encoders.tables import EmbeddingTables
+from kelbench.ranking.known_answers import Side
 from kelbench.training.all_entities import cross_entropy_over_entities
 from kelbench.training.randomness import counter_generator
 from kelbench.training.regularizers import cubic_penalty

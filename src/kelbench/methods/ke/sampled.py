@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from kelbench.config.methods import KnowledgeEmbeddingSettings
-from kelbench.encoders.tables import EmbeddingTables, Side
+from kelbench.encoders.tables import EmbeddingTables
 from kelbench.kernels.rows import group_by_entity
+from kelbench.ranking.known_answers import Side
 from kelbench.scoring import (
     ScoreFunction,
     Similarity,

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
 
 import numpy as np
 
 from kelbench.config.kepler import TextKnowledgeEmbeddingSettings
 from kelbench.encoders.graph_texts import GraphTexts
+from kelbench.ranking.known_answers import KnownAnswers, Side
 from kelbench.training.randomness import counter_generator
 
-Side = Literal["head", "tail"]
 SIDES: tuple[Side, ...] = ("tail", "head")
 
 
@@ -21,34 +20,33 @@ class TrainingAnswers:
     def __init__(self, triples: np.ndarray, num_entities: int, num_relations: int) -> None:
         """Index triples integer `(n, 3)`."""
         self._entities, self._relations = num_entities, num_relations
-        wide = np.asarray(triples, dtype=np.int64)
-        self._keys = {
-            "tail": np.unique(self._query(wide[:, 0], wide[:, 1]) * num_entities + wide[:, 2]),
-            "head": np.unique(self._query(wide[:, 2], wide[:, 1]) * num_entities + wide[:, 0]),
+        self._known = {side: KnownAnswers.build(np.asarray(triples), side, num_relations) for side in SIDES}
+        # Number of the query and answer in one, ascending.
+        self._pairs = {
+            side: np.repeat(np.arange(len(known.keys)), np.diff(known.offsets)) * num_entities + known.answers
+            for side, known in self._known.items()
         }
-
-    def _query(self, known: np.ndarray, relations: np.ndarray) -> np.ndarray:
-        return known * self._relations + relations
 
     def holds(self, side: Side, known: np.ndarray, relations: np.ndarray, answers: np.ndarray) -> np.ndarray:
         """Whether answers `(batch, k)` are right for queries `(batch,)`: bool `(batch, k)`."""
-        wanted = self._query(known, relations)[:, None] * self._entities + answers
-        keys = self._keys[side]
-        place = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
-        right: np.ndarray = keys[place] == wanted
+        keys, pairs, asked = self._known[side].keys, self._pairs[side], known * self._relations + relations
+        number = np.minimum(np.searchsorted(keys, asked), len(keys) - 1)
+        wanted = number[:, None] * self._entities + answers
+        place = np.minimum(np.searchsorted(pairs, wanted), len(pairs) - 1)
+        right: np.ndarray = (pairs[place] == wanted) & (keys[number] == asked)[:, None]
         return right
 
     def in_pool(self, side: Side, known: np.ndarray, relations: np.ndarray, pool: np.ndarray) -> np.ndarray:
         """Which entities of a pool, ascending and distinct `(p,)`, are right for each query: bool `(batch, p)`."""
-        query, keys = self._query(known, relations), self._keys[side]
-        start = np.searchsorted(keys, query * self._entities)
-        counts = np.searchsorted(keys, (query + 1) * self._entities) - start
-        row = np.repeat(np.arange(len(query)), counts)
+        index = self._known[side]
+        start, stop = index.spans(known * self._relations + relations)
+        counts = stop - start
+        row = np.repeat(np.arange(len(known)), counts)
         within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
-        answers = keys[np.repeat(start, counts) + within] % self._entities
+        answers = index.answers[np.repeat(start, counts) + within]
         place = np.minimum(np.searchsorted(pool, answers), len(pool) - 1)
         there = pool[place] == answers
-        right = np.zeros((len(query), len(pool)), dtype=bool)
+        right = np.zeros((len(known), len(pool)), dtype=bool)
         right[row[there], place[there]] = True
         return right
 

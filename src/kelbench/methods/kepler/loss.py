@@ -9,7 +9,8 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
 from kelbench.encoders.text_model import TextModel, score_of
-from kelbench.methods.kepler.batch import SIDES, Plan, Side
+from kelbench.methods.kepler.batch import SIDES, Plan
+from kelbench.ranking.known_answers import Side
 from kelbench.scoring import similarity_matrix, similarity_of_drawn, similarity_of_pairs
 from kelbench.training.losses import cross_entropy_loss
 

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import torch
 
-from kelbench.base.code_digest import code_digest
 from kelbench.base.errors import UserError
-from kelbench.base.files import digest_of, sha256_file
 from kelbench.config.kepler import TextKnowledgeEmbeddingSettings
 from kelbench.data.prepared import PreparedDataset
 from kelbench.encoders.conditioned import ENCODER_FOLDER, ConditionedTables, graph_texts, texts_of_relations
@@ -53,20 +49,15 @@ def train(job: TrainingJob) -> TrainedModel:
         Schedule(settings.epochs, settings.early_stopping, settings.max_minutes),
         validate=lambda: processes.told_by_first(lambda: ranker.mrr(predictor(model, texts, file))),
         checkpoint=job.folder / "checkpoint.pt",
-        key=_job_key(job),
+        key=job.key(__name__, _read_in_training(job, settings)),
         processes=processes,
     )
     tables = None
     if processes.rank == 0:
         model.save(job.folder / ENCODER_FOLDER)
         tables = predictor(model, texts, file)
-    facts: dict[str, Any] = {
-        "best_epoch": course.best_epoch,
-        "best_validation_mrr": course.best_mrr,
+    facts = course.facts() | {
         "computes": None,
-        "converged": course.converged,
-        "ended_by": course.ended_by,
-        "epochs": course.epoch,
         "parameters": sum(tensor.numel() for tensor in training.weights().values()),
         "encoder": settings.encoder.kind,
         "texts": texts.num_texts,
@@ -122,24 +113,10 @@ def _corpus(
     )
 
 
-def _job_key(job: TrainingJob) -> str:
-    """Identifies a job for its checkpoint: settings, seed, and the digests of the code and of what is learned from."""
-    settings = job.settings
-    files = ["train/triples.npy", "valid/triples.npy", "train/entities.tsv", "valid/entities.tsv", "relations.tsv"]
+def _read_in_training(job: TrainingJob, settings: TextKnowledgeEmbeddingSettings) -> list[Path]:
+    """The files that the weights and their selection depend on."""
+    names = ("train/triples.npy", "valid/triples.npy", "train/entities.tsv", "valid/entities.tsv", "relations.tsv")
     # A transductive dataset has no entities of validation alone.
-    data = [sha256_file(path) for path in (job.dataset.folder / file for file in files) if path.is_file()]
-    if isinstance(settings, TextKnowledgeEmbeddingSettings) and settings.masked_language_modelling is not None:
-        corpus = settings.masked_language_modelling.file
-        data += [sha256_file(corpus)] if corpus is not None else []
-    return digest_of(
-        {
-            "method": job.method,
-            "settings": settings.model_dump(mode="json"),
-            "seed": job.seed,
-            "threads": job.threads,
-            "device": job.device,
-            "torch": torch.__version__,
-            "code": code_digest(__name__),
-            "data": data,
-        }
-    )
+    files = [path for path in (job.dataset.folder / name for name in names) if path.is_file()]
+    language = settings.masked_language_modelling
+    return files + ([language.file] if language is not None and language.file is not None else [])

@@ -10,7 +10,6 @@ from pykeen.models import ComplEx, DistMult, ERModel, RotatE, SimplE, TransE
 from pykeen.regularizers import Regularizer
 from pykeen.triples import CoreTriplesFactory
 
-from kelbench.base.errors import UserError
 from kelbench.config.methods import PykeenSettings
 from kelbench.encoders.tables import EmbeddingTables
 from kelbench.methods.pykeen_engine.comparison import compare
@@ -38,11 +37,7 @@ def train(job: TrainingJob) -> TrainedModel:
     settings = job.settings
     if not isinstance(settings, PykeenSettings):
         raise TypeError(f"expected PykeenSettings, got {type(settings).__name__}")
-    if job.dataset.is_inductive:
-        raise UserError(
-            f"{job.method} learns a vector for each entity of training, and the test entities of {job.dataset.name} "
-            "are others; use a method of kind inductive, such as nodepiece"
-        )
+    job.refuse_new_entities()
     torch.set_num_threads(job.threads)
     factory = training_factory(job, settings)
     model = make_model(job.method, settings, factory, job.seed)
