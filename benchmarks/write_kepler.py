@@ -8,14 +8,10 @@ No figure of the tables is typed by hand: this reads leaderboards, that of confi
 
 from __future__ import annotations
 
-import argparse
-import sys
 from pathlib import Path
 
-from documents import begin_marker, between_markers
+from documents import begin_marker, write_from_leaderboards
 
-from kelbench.base.errors import UserError
-from kelbench.base.files import write_text
 from kelbench.report.board import Board
 from kelbench.report.exports import markdown_table
 from kelbench.report.tables import Cell, Column, Group, Table
@@ -29,20 +25,16 @@ _NONE = Cell("\N{EN DASH}")
 
 def main() -> None:
     """Write the document."""
-    options = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    options.add_argument("--leaderboards", type=Path, nargs="+", default=LEADERBOARDS)
-    options.add_argument("--document", type=Path, default=DOCUMENT)
-    chosen = options.parse_args()
-    try:
-        boards = [Board(path) for path in chosen.leaderboards]
-    except UserError as error:
-        sys.exit(str(error))
-    parts = [
+    write_from_leaderboards(__doc__, LEADERBOARDS, DOCUMENT, BEGIN, tables)
+
+
+def tables(boards: list[Board]) -> str:
+    """A table for each dataset, under its title."""
+    return "\n\n".join(
         f"**{board.title(dataset)}**\n\n" + "\n".join(markdown_table(runs_table(board, dataset)))
         for board in boards
         for dataset in sorted(board.datasets)
-    ]
-    write_text(chosen.document, between_markers(chosen.document.read_text(encoding="utf-8"), "\n\n".join(parts), BEGIN))
+    )
 
 
 def runs_table(board: Board, dataset: str) -> Table:

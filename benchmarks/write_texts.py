@@ -11,14 +11,10 @@ measured again, by an experiment with a part of those runs, its leaderboard is g
 
 from __future__ import annotations
 
-import argparse
-import sys
 from pathlib import Path
 
-from documents import begin_marker, between_markers
+from documents import begin_marker, write_from_leaderboards
 
-from kelbench.base.errors import UserError
-from kelbench.base.files import write_text
 from kelbench.report.board import Board
 from kelbench.report.exports import markdown_table
 from kelbench.report.tables import Cell, Column, Group, Table
@@ -44,16 +40,9 @@ _NOT_MEASURED = Cell("\N{EN DASH}")
 
 def main() -> None:
     """Write the document."""
-    options = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    options.add_argument("--leaderboards", type=Path, nargs="+", default=[LEADERBOARD])
-    options.add_argument("--document", type=Path, default=DOCUMENT)
-    chosen = options.parse_args()
-    try:
-        boards = [Board(path) for path in chosen.leaderboards]
-    except UserError as error:
-        sys.exit(str(error))
-    body = "\n".join(markdown_table(texts_table(boards)))
-    write_text(chosen.document, between_markers(chosen.document.read_text(encoding="utf-8"), body, BEGIN))
+    write_from_leaderboards(
+        __doc__, [LEADERBOARD], DOCUMENT, BEGIN, lambda boards: "\n".join(markdown_table(texts_table(boards)))
+    )
 
 
 def texts_table(boards: list[Board]) -> Table:

@@ -14,6 +14,7 @@ from kelbench.config.experiment import Experiment
 from kelbench.config.methods import encoder_name, training_setup
 from kelbench.data.prepared import PREPARED_FOLDER, PreparedDataset
 from kelbench.leaderboard.claims import attach_published, judge_claims
+from kelbench.leaderboard.records import difference_record
 from kelbench.leaderboard.results import (
     KEYS,
     SIDES,
@@ -180,6 +181,15 @@ class _Comparison:
                 )
         return paired_differences(first, np.stack(seconds))
 
+    def table(self, dataset: str, run: str, others: list[str]) -> list[dict[str, Any]]:
+        """A record for each of `others`: `run` minus it, Holm over them all."""
+        differences = self.to_others(dataset, run, others)
+        adjusted = holm([difference.p for difference in differences])
+        return [
+            {"dataset": dataset, "metric": "mrr", **difference_record(difference), "p_holm": p_holm}
+            for difference, p_holm in zip(differences, adjusted, strict=True)
+        ]
+
 
 def differences_to_best(
     dataset: str, rows: Rows, results: dict[tuple[str, str], RunResult], comparison: _Comparison
@@ -198,21 +208,8 @@ def differences_to_best(
     others = [run for run in sorted(means) if run != best]
     if not others:
         return []
-    differences = comparison.to_others(dataset, best, others)
-    adjusted = holm([difference.p for difference in differences])
-    return [
-        {
-            "dataset": dataset,
-            "best": best,
-            "other": other,
-            "metric": "mrr",
-            "difference": difference.value,
-            "interval": difference.interval,
-            "p": difference.p,
-            "p_holm": p_holm,
-        }
-        for other, difference, p_holm in zip(others, differences, adjusted, strict=True)
-    ]
+    table = comparison.table(dataset, best, others)
+    return [{"best": best, "other": other, **record} for other, record in zip(others, table, strict=True)]
 
 
 def differences_to_one(
@@ -223,21 +220,12 @@ def differences_to_one(
     others = [run for run in names if run != one]
     if one is None or one not in names or not others:
         return []
-    differences = comparison.to_others(dataset, one, others)
-    adjusted = holm([difference.p for difference in differences])
-    return [
-        {
-            "dataset": dataset,
-            "run": run,
-            "compared_with": one,
-            "metric": "mrr",
-            "difference": -difference.value,
-            "interval": (-difference.interval[1], -difference.interval[0]),
-            "p": difference.p,
-            "p_holm": p_holm,
-        }
-        for run, difference, p_holm in zip(others, differences, adjusted, strict=True)
-    ]
+    records = []
+    for run, record in zip(others, comparison.table(dataset, one, others), strict=True):
+        low, high = record["interval"]
+        turned = {"difference": -record["difference"], "interval": (-high, -low)}
+        records.append({"run": run, "compared_with": one, **record, **turned})
+    return records
 
 
 def _dataset_record(dataset: PreparedDataset) -> dict[str, Any]:
