@@ -17,7 +17,7 @@ from transformers import (
 
 from kelbench.base.errors import UserError
 from kelbench.base.files import sha256_file
-from kelbench.config.kepler import TextEncoderSettings
+from kelbench.config.text_encoder import TextEncoderSettings
 from kelbench.encoders import text_encoder
 from kelbench.encoders.subwords import SubwordTokenizer
 from kelbench.encoders.text_encoder import encode, load_encoder, make_encoder, save_encoder

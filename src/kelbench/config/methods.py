@@ -6,8 +6,9 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from kelbench.config.kepler import TextEncoderSettings, TextKnowledgeEmbeddingSettings
+from kelbench.config.kepler import TextKnowledgeEmbeddingSettings
 from kelbench.config.parts import EarlyStopping, NonNegativeFloat, Positive, PositiveFloat
+from kelbench.config.text_encoder import TextEncoderSettings
 from kelbench.config.yaml_source import Settings
 
 SCORE_FUNCTION_METHODS = ("transe", "distmult", "complex", "rotate", "simple")

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic_core import PydanticUndefined
 
-from kelbench.config import corpora, datasets, experiment, kepler, methods, parts
+from kelbench.config import corpora, datasets, experiment, kepler, methods, parts, text_encoder
 from kelbench.config.yaml_source import Settings
 
 _PAGES: list[tuple[str, str, list[type[Settings]]]] = [
@@ -34,7 +34,7 @@ _PAGES: list[tuple[str, str, list[type[Settings]]]] = [
             methods.TextCosineSettings,
             methods.NameMatchSettings,
             kepler.TextKnowledgeEmbeddingSettings,
-            kepler.TextEncoderSettings,
+            text_encoder.TextEncoderSettings,
             kepler.TextNegatives,
             kepler.MaskedLanguageModelling,
         ],

@@ -10,7 +10,7 @@ from scipy.sparse import csr_array
 from torch import Tensor
 
 from kelbench.base.progress import Progress
-from kelbench.config.kepler import TextEncoderSettings
+from kelbench.config.text_encoder import TextEncoderSettings
 from kelbench.data.name_match import words
 from kelbench.encoders.minilm import MINILM_TOKENS, minilm_folder
 from kelbench.encoders.text_encoder import encode

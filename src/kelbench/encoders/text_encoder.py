@@ -12,7 +12,7 @@ from torch import Tensor
 
 from kelbench.base.errors import UserError
 from kelbench.base.files import sha256_file
-from kelbench.config.kepler import TextEncoderSettings
+from kelbench.config.text_encoder import TextEncoderSettings
 from kelbench.encoders.bag_of_words import BagOfWords
 from kelbench.encoders.convolution import Convolution
 from kelbench.encoders.minilm import minilm_folder

@@ -11,7 +11,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from kelbench.base.errors import UserError
-from kelbench.config.kepler import TextEncoderSettings
+from kelbench.config.text_encoder import TextEncoderSettings
 from kelbench.encoders.subwords import SubwordTokenizer
 from kelbench.encoders.tokens import Tokens
 

@@ -8,7 +8,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from transformers import BertConfig, BertForMaskedLM, RobertaConfig, RobertaForMaskedLM
 
 from kelbench.base.errors import UserError
-from kelbench.config.kepler import TextEncoderSettings
+from kelbench.config.text_encoder import TextEncoderSettings
 from kelbench.encoders import text_encoder
 from kelbench.encoders.convolution import Convolution
 from kelbench.encoders.tokens import Tokens

@@ -12,7 +12,7 @@ from typing import Protocol
 
 from kelbench.base.errors import UserError, nearest
 from kelbench.base.files import read_json
-from kelbench.config.kepler import TextEncoderSettings
+from kelbench.config.text_encoder import TextEncoderSettings
 
 # Tokens of a bucket, and the share of tokens that masked language modelling asks for: those of
 # encoders/text_encoder.py and methods/kepler/masking.py, which import torch.

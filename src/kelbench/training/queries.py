@@ -1,0 +1,62 @@
+"""Batches of whole queries: all triples that ask the same thing share one row of scores."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from kelbench.ranking.known_answers import Side
+
+
+@dataclass(frozen=True)
+class QueryBatch:
+    """Queries of one side and all their answers, on the host.
+
+    Attributes:
+        side: which end is asked for.
+        given: int64 `(q,)`: the entity at the other end.
+        relations: int64 `(q,)`.
+        offsets: int64 `(q + 1,)`: query i has the answers `answers[offsets[i]:offsets[i + 1]]`.
+        answers: int64 `(n,)`.
+    """
+
+    side: Side
+    given: Tensor
+    relations: Tensor
+    offsets: Tensor
+    answers: Tensor
+
+    def __len__(self) -> int:
+        return len(self.answers)
+
+
+class Queries:
+    """The distinct queries of one side of the training triples, with their answers side by side."""
+
+    def __init__(self, triples: np.ndarray, side: Side) -> None:
+        """Group triples integer `(n, 3)` by what they ask on `side`."""
+        self.side: Side = side
+        given = triples[:, 0 if side == "tail" else 2].astype(np.int64)
+        relations = triples[:, 1].astype(np.int64)
+        order = np.lexsort((relations, given))
+        given, relations = given[order], relations[order]
+        first = np.flatnonzero(np.append(True, (given[1:] != given[:-1]) | (relations[1:] != relations[:-1])))
+        self.given, self.relations = given[first], relations[first]
+        self.offsets = np.append(first, len(triples))
+        self.answers = triples[order, 2 if side == "tail" else 0].astype(np.int64)
+
+    def batches(self, generator: np.random.Generator, size: int) -> Iterator[QueryBatch]:
+        """All queries in a new order, as many at a time as make `size` answers, and at least one."""
+        order = generator.permutation(len(self.given))
+        counts = np.diff(self.offsets)[order]
+        batch_of = (np.cumsum(counts) - counts) // size
+        for which in np.split(order, np.flatnonzero(np.diff(batch_of)) + 1):
+            lengths = self.offsets[which + 1] - self.offsets[which]
+            offsets = np.append(0, np.cumsum(lengths))
+            places = np.arange(offsets[-1]) + np.repeat(self.offsets[which] - offsets[:-1], lengths)
+            arrays = self.given[which], self.relations[which], offsets, self.answers[places]
+            yield QueryBatch(self.side, *(torch.from_numpy(array) for array in arrays))
