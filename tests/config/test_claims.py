@@ -48,6 +48,8 @@ def test_shipped_claims_speak_of_registered_datasets_and_known_methods():
     registered = set(registered_names(ROOT / "config/datasets"))
     labels = {"TransE", "DistMult", "ComplEx", "RotatE", "SimplE", "NodePiece"}
     labels |= {"KEPLER-Wiki", "KEPLER-Rel", "KEPLER-Cond", "KEPLER-KE", "MLM only", "DKRL", "Bi-encoder"}
+    labels |= {"CLEP", "CLEP fine-tuned ConvE", "R-GCN DistMult"}
+    labels |= {"CompGCN TransE", "CompGCN DistMult", "CompGCN ConvE"}
     named_by_no_run = {"TransE-1", "RoBERTa"}
     claims = load_claims(CLAIMS)
     assert {claim.dataset for _, claim in claims} <= registered
@@ -76,6 +78,11 @@ def test_shipped_claims_cover_what_they_should():
         ("wikidata5m-transductive", "SimplE", "KEPLER", 0.296),
         ("wn18rr", "RotatE", "GraphVite", 0.5),
         ("ilpc22-small", "NodePiece", "ILPC", 0.0381),
+        ("fb15k-237", "CLEP", "CLEP", 0.222),
+        ("fb15k-237", "R-GCN DistMult", "CLEP", 0.237),
+        ("fb15k-237", "R-GCN DistMult", "R-GCN", 0.248),
+        ("fb15k-237", "CompGCN DistMult", "CompGCN", 0.338),
+        ("wn18rr", "CompGCN ConvE", "DGL", 0.471),
     ],
 )
 def test_some_shipped_values(dataset, method, source, mrr):
@@ -94,6 +101,21 @@ def test_sampled_metrics_are_never_comparable():
     for _, claim in load_claims(CLAIMS):
         if isinstance(claim, ValueClaim) and set(claim.values) & set(SAMPLED_METRICS):
             assert claim.not_comparable
+
+
+def test_a_cut_dataset_is_never_comparable():
+    cut = [claim for _, claim in load_claims(CLAIMS) if "cut" in (claim.dataset_version or "")]
+    assert len(cut) == 3
+    assert all(claim.not_comparable for claim in cut)
+
+
+def test_what_was_read_off_validation_curves_is_judged_on_validation_triples():
+    read = [
+        (file.protocol.split, claim.method)
+        for file, claim in load_claims(CLAIMS)
+        if isinstance(claim, ValueClaim) and "decoded from a plot" in (claim.note or "")
+    ]
+    assert set(read) == {("valid", "CompGCN ConvE"), ("valid", "CLEP fine-tuned ConvE")}
 
 
 def test_pykeens_own_variants_join_only_pykeen_runs_and_other_sources_only_native_ones():
