@@ -1,4 +1,4 @@
-"""A compiled product of a sparse matrix with a dense one."""
+"""Compiled loops over the entries of sparse matrices: products with dense ones, and sums of duplicates."""
 
 from __future__ import annotations
 
@@ -47,3 +47,22 @@ def multiply_csr(offsets: np.ndarray, columns: np.ndarray, values: np.ndarray, d
     bounds[-1] = rows
     _multiply(offsets, columns, values, dense, bounds, product)
     return product
+
+
+@njit(cache=True)  # type: ignore[untyped-decorator]
+def sums_of_groups(values: np.ndarray, order: np.ndarray, offsets: np.ndarray, groups: np.ndarray) -> np.ndarray:
+    """Sums float32 `(g,)` of groups of values, each in the order of its members and in float64.
+
+    Args:
+        values: float32 `(n,)`.
+        order: int64 `(n,)`, places in `values`.
+        offsets: int64: the members of group k are at `order[offsets[k]:offsets[k + 1]]`.
+        groups: int64 `(g,)`, the groups to sum.
+    """
+    sums = np.empty(len(groups), dtype=np.float32)
+    for i in range(len(groups)):
+        total = 0.0
+        for member in range(offsets[groups[i]], offsets[groups[i] + 1]):
+            total += values[order[member]]
+        sums[i] = total
+    return sums

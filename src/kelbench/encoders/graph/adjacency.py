@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal
@@ -92,7 +93,7 @@ class Adjacency:
         """Whether there is no edge."""
         return len(self.edges.source) == 0
 
-    def without_triples(self, triples: Tensor | np.ndarray) -> Adjacency:
+    def without_triples(self, triples: Tensor | np.ndarray | Sequence[int]) -> Adjacency:
         """The same graph without both edges of each of the given triples, by their numbers.
 
         The norms stay those of the whole graph: a batch's edges are dropped for one step, and degrees that change
@@ -104,7 +105,7 @@ class Adjacency:
         if self.empty:
             return self
         count = len(self.edges.source) // 2
-        numbers = np.asarray(triples, dtype=np.int64)
+        numbers = np.asarray(triples.cpu() if isinstance(triples, Tensor) else triples, dtype=np.int64)
         if len(numbers) and not 0 <= numbers.min() <= numbers.max() < count:
             raise ValueError(f"expected numbers of triples from 0 to {count - 1}, found one of another")
         numbers = np.append(numbers, numbers + count)

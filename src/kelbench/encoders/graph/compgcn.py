@@ -16,13 +16,14 @@ Composition = Literal["sub", "mult", "corr"]
 
 
 class CompGCNLayer(nn.Module):
-    """One layer of CompGCN (Vashishth et al. 2020, Equations 2 to 4), laid out as in its released code.
+    """One layer of CompGCN (Vashishth et al. 2020, Section 4), laid out as in its released code.
 
         h_v = tanh(BatchNorm((D(sum of W_in phi(x_u, z_r)) + D(sum of W_out phi(x_u, z_r)) + W_loop phi(x_v, z)) / 3))
         h_r = W_rel z_r
 
     The sums go over the neighbours u of v in the direction "in" and "out", weighted as `Adjacency` says; D is dropout;
-    z is a relation of the layer's own for the self-loop. Sums are formed before W is applied, which is linear.
+    z is a relation of the layer's own for the self-loop. Sums are formed before W is applied, which is linear. The
+    released code has an optional bias, which batch normalization takes out again; there is none here.
 
     `sub` and its gradient take one sparse product each, of both directions at once. `mult` and `corr` compose once a
     (node, relation) that occurs, see `PairMatrices`; `corr` does so in the Fourier domain, with one transform a node

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from kelbench.kernels.sparse_product import multiply_csr
+from kelbench.kernels.sparse_product import multiply_csr, sums_of_groups
 
 
 @dataclass(frozen=True)
@@ -71,11 +71,7 @@ class _Summands:
 
     def sums(self, values: np.ndarray, stored: np.ndarray) -> np.ndarray:
         """Float32 sums of the `values` that make up each of the given stored entries."""
-        counts = self.offsets[stored + 1] - self.offsets[stored]
-        group = np.repeat(np.arange(len(stored)), counts)
-        within = np.arange(len(group)) - np.repeat(np.cumsum(counts) - counts, counts)
-        entries = self.order[self.offsets[stored][group] + within]
-        return np.bincount(group, weights=values[entries], minlength=len(stored)).astype(np.float32)
+        return sums_of_groups(values, self.order, self.offsets, stored)  # type: ignore[no-any-return]
 
 
 class SparseMatrix:
@@ -111,9 +107,10 @@ class SparseMatrix:
         in_transposed = np.empty_like(by_column)
         in_transposed[by_column] = np.arange(len(key))
         summands = _Summands(stored, np.argsort(stored, kind="stable"), _offsets(stored, len(key)), in_transposed)
+        values = values.astype(np.float32)
         sums = summands.sums(values, np.arange(len(key)))
         return cls(
-            values.astype(np.float32),
+            values,
             summands,
             _compressed(row, column, sums, shape),
             _compressed(column[by_column], row[by_column], sums[by_column], shape[::-1]),
@@ -155,8 +152,8 @@ class SparseMatrix:
         return self._rows.multiply(torch.eye(self.shape[1], device=self._rows.values.device))
 
 
-def _offsets(sorted_or_not: np.ndarray, count: int) -> np.ndarray:
-    return np.append(0, np.cumsum(np.bincount(sorted_or_not, minlength=count)))
+def _offsets(groups: np.ndarray, count: int) -> np.ndarray:
+    return np.append(0, np.cumsum(np.bincount(groups, minlength=count)))
 
 
 def _compressed(row: np.ndarray, column: np.ndarray, values: np.ndarray, shape: tuple[int, int]) -> _Rows:
