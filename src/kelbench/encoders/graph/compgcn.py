@@ -45,15 +45,16 @@ class CompGCNLayer(nn.Module):
 
     def forward(self, nodes: Tensor, relations: Tensor, adjacency: Adjacency) -> tuple[Tensor, Tensor]:
         """New vectors `(nodes, width)` and `(2 relations, width)` of nodes and relations."""
-        total = self.compose(nodes, self.loop_relation) @ self.loop
+        # A third of each sum, taken of the small matrices.
+        total = self.compose(nodes, self.loop_relation) @ (self.loop / 3)
         if not adjacency.empty:
             sums = self.sums(nodes, relations, adjacency).view(2, *nodes.shape)
-            total = total + F.dropout(torch.bmm(sums, self.directions), self.dropout, self.training).sum(0)
-        return torch.tanh(self.normalization(total / 3)), relations @ self.relation
+            total = total + F.dropout(torch.bmm(sums, self.directions / 3), self.dropout, self.training).sum(0)
+        return torch.tanh(self.normalization(total)), relations @ self.relation
 
 
 def _sub(node: Tensor, relation: Tensor) -> Tensor:
-    return node - relation
+    return node + -relation  # of two gradients negated, that of one relation is the smaller
 
 
 def _mult(node: Tensor, relation: Tensor) -> Tensor:
