@@ -6,6 +6,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
+from kelbench.config.clep import ContrastiveSettings
 from kelbench.config.kepler import TextKnowledgeEmbeddingSettings
 from kelbench.config.parts import EarlyStopping, NonNegativeFloat, Positive, PositiveFloat
 from kelbench.config.text_encoder import TextEncoderSettings
@@ -217,6 +218,7 @@ MethodSettings = (
     | TextCosineSettings
     | NameMatchSettings
     | TextKnowledgeEmbeddingSettings
+    | ContrastiveSettings
 )
 
 # (method, engine) -> settings class. A new method adds its line here and in MODULE_OF.
@@ -229,6 +231,7 @@ SETTINGS_OF: dict[tuple[str, str], type[MethodSettings]] = {
     ("text_cosine", "native"): TextCosineSettings,
     ("name_match", "native"): NameMatchSettings,
     **{(method, "native"): TextKnowledgeEmbeddingSettings for method in TEXT_METHODS},
+    ("clep", "native"): ContrastiveSettings,
 }
 
 # (method, engine) -> the module that trains it. Names, so that reading a config imports no torch.
@@ -241,6 +244,7 @@ MODULE_OF: dict[tuple[str, str], str] = {
     ("text_cosine", "native"): "kelbench.methods.controls",
     ("name_match", "native"): "kelbench.methods.controls",
     **{(method, "native"): "kelbench.methods.kepler" for method in TEXT_METHODS},
+    ("clep", "native"): "kelbench.methods.clep",
 }
 
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic_core import PydanticUndefined
 
-from kelbench.config import corpora, datasets, experiment, kepler, methods, parts, text_encoder
+from kelbench.config import clep, corpora, datasets, experiment, kepler, methods, parts, text_encoder
 from kelbench.config.yaml_source import Settings
 
 _PAGES: list[tuple[str, str, list[type[Settings]]]] = [
@@ -37,6 +37,8 @@ _PAGES: list[tuple[str, str, list[type[Settings]]]] = [
             text_encoder.TextEncoderSettings,
             kepler.TextNegatives,
             kepler.MaskedLanguageModelling,
+            clep.ContrastiveSettings,
+            clep.GraphEncoderSettings,
         ],
     ),
     (

@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from kelbench.data.prepared import PreparedDataset
+from kelbench.encoders.aligned import AlignedTables
 from kelbench.encoders.conditioned import ConditionedTables
 from kelbench.encoders.model_file import read_model_file
 from kelbench.encoders.sparse import SparseTables
 from kelbench.encoders.tables import EmbeddingTables
 
-Model = EmbeddingTables | SparseTables | ConditionedTables
+Model = EmbeddingTables | SparseTables | ConditionedTables | AlignedTables
 
 
 def load_model(path: Path, dataset: PreparedDataset) -> Model:
@@ -26,6 +27,8 @@ def load_model(path: Path, dataset: PreparedDataset) -> Model:
     description, tensors = read_model_file(path)
     if "sparse" in description:
         return SparseTables.restored(path, description, tensors)
+    if "aligned" in description:
+        return AlignedTables.restored(path, description, tensors)
     tables = EmbeddingTables.restored(path, description, tensors)
     if "conditioned" in description:
         return ConditionedTables.restored(path, tables, description["conditioned"], dataset)

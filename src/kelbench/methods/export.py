@@ -12,16 +12,20 @@ from kelbench.base.errors import UserError
 from kelbench.base.files import write_text
 from kelbench.config.experiment import Run
 from kelbench.data.prepared import PreparedDataset
+from kelbench.encoders.aligned import AlignedTables
 from kelbench.encoders.conditioned import ConditionedTables
 from kelbench.encoders.load import load_model
-from kelbench.encoders.tables import EmbeddingTables
+from kelbench.encoders.sparse import SparseTables
 
 
 def export_embeddings(run: Run, seed: int | None, prepared: Path, results: Path, out: Path) -> list[Path]:
     """Write `model.safetensors`, `entities.tsv` and `relations.tsv` into `out`; a TSV line is a label and its numbers.
 
+    Of CLEP these are the graph encoder's vectors, and `descriptions.tsv` has those of the entities' texts in the shared
+    space.
+
     Returns:
-        the three paths.
+        the paths.
 
     Raises:
         UserError: the seed or the model is unknown, or its vectors are sparse.
@@ -30,15 +34,19 @@ def export_embeddings(run: Run, seed: int | None, prepared: Path, results: Path,
     tables = load_model(run.seed_folder(results, run.chosen_seed(seed)) / "model.safetensors", dataset)
     if isinstance(tables, ConditionedTables):
         tables = tables.tables
-    if not isinstance(tables, EmbeddingTables):
+    if isinstance(tables, SparseTables):
         raise UserError(f"{run.name} has sparse vectors over words or entities, which export cannot write as tables")
-    relations = dataset.relation_labels()
-    if tables.reciprocal:
+    relations, entities = dataset.relation_labels(), dataset.entity_labels()
+    if isinstance(tables, AlignedTables) or tables.reciprocal:
         relations = [*relations, *(f"inverse of {label}" for label in relations)]
-    paths = [out / "model.safetensors", out / "entities.tsv", out / "relations.tsv"]
+    nodes = tables.node if isinstance(tables, AlignedTables) else tables.entity
+    parts = {"entities": (entities, nodes), "relations": (relations, tables.relation)}
+    if isinstance(tables, AlignedTables):
+        parts["descriptions"] = (entities, tables.text[tables.text_of_entity])
+    paths = [out / "model.safetensors", *(out / f"{name}.tsv" for name in parts)]
     tables.save(paths[0])
-    write_text(paths[1], _lines(dataset.entity_labels(), tables.entity))
-    write_text(paths[2], _lines(relations, tables.relation))
+    for path, (labels, vectors) in zip(paths[1:], parts.values(), strict=True):
+        write_text(path, _lines(labels, vectors))
     return paths
 
 

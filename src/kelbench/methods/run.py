@@ -16,6 +16,7 @@ import torch
 from kelbench.base.errors import UserError
 from kelbench.base.files import locked, write_json, write_text
 from kelbench.base.provenance import provenance
+from kelbench.config.clep import ContrastiveSettings
 from kelbench.config.experiment import Run
 from kelbench.config.kepler import TextKnowledgeEmbeddingSettings
 from kelbench.config.methods import MODULE_OF
@@ -26,6 +27,9 @@ from kelbench.tasks.link_prediction import evaluate, set_threads
 from kelbench.training.job import VECTORS_FILE, TrainedModel, TrainingJob
 
 _LOG = logging.getLogger("kelbench.run")
+
+# Settings of methods that several processes may train together.
+_SHARED = (TextKnowledgeEmbeddingSettings, ContrastiveSettings)
 
 
 def train_run(run: Run, prepared: Path, results: Path, threads: int) -> None:
@@ -43,7 +47,7 @@ def train_run(run: Run, prepared: Path, results: Path, threads: int) -> None:
     _start(run, threads)
     dataset = PreparedDataset(prepared / run.dataset)
     module = importlib.import_module(MODULE_OF[run.method, run.engine])
-    if os.environ.get("WORLD_SIZE", "1") != "1" and not isinstance(run.settings, TextKnowledgeEmbeddingSettings):
+    if os.environ.get("WORLD_SIZE", "1") != "1" and not isinstance(run.settings, _SHARED):
         raise UserError(f"{run.name}: {run.method} trains in one process; run it without torchrun")
     first = os.environ.get("RANK", "0") == "0"  # of the processes that torchrun started; the others write nothing
     if first:

@@ -14,6 +14,7 @@ from kelbench.base.errors import UserError
 from kelbench.base.files import digest_of, sha256_file
 from kelbench.config.methods import MethodSettings
 from kelbench.data.prepared import PreparedDataset
+from kelbench.encoders.aligned import AlignedTables
 from kelbench.encoders.conditioned import ConditionedTables
 from kelbench.encoders.sparse import SparseTables
 from kelbench.encoders.tables import EmbeddingTables
@@ -90,7 +91,7 @@ class TrainedModel:
         facts: what else the report should show: `converged`, `epochs`, `best_epoch`, `parameters` and so on.
     """
 
-    tables: EmbeddingTables | SparseTables | ConditionedTables | None
+    tables: EmbeddingTables | SparseTables | ConditionedTables | AlignedTables | None
     curve: list[dict[str, Any]] = field(default_factory=list)
     timing: list[dict[str, Any]] = field(default_factory=list)
     facts: dict[str, Any] = field(default_factory=dict)

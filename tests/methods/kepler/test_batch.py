@@ -130,8 +130,9 @@ def test_the_rate_rises_and_falls_to_almost_nothing(described, make_settings):
     triples = described.triples("train")
     training = TextTraining(model, texts, triples, 20, None, 1, Processes())
     rates = []
-    for step in range(20):
-        training._set_rates(step)
+    for number in range(20):
+        epoch, step = divmod(number, 4)
+        training.step(triples[:16].astype(np.int64), epoch + 1, step)
         rates.append([group["lr"] for group in training._optimizer.param_groups])
     of_encoder, of_relations = np.array(rates).T
     np.testing.assert_allclose(of_encoder[:5], 0.01 * np.arange(1, 6) / 5)

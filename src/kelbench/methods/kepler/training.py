@@ -18,8 +18,10 @@ from kelbench.encoders.transformer import Transformer
 from kelbench.methods.kepler.batch import Planner
 from kelbench.methods.kepler.loss import knowledge_embedding_loss
 from kelbench.methods.kepler.masking import mask
+from kelbench.training.adamw import Group, adamw, optimizer_tensors, set_rates
 from kelbench.training.processes import Processes
 from kelbench.training.randomness import counter_generator, generator
+from kelbench.training.text_passes import learn_from_texts
 
 _BETAS = (0.9, 0.98)
 _EPSILON = 1e-6
@@ -29,9 +31,7 @@ class TextTraining:
     """A text model that the training loop trains.
 
     All processes plan the same steps; each encodes its share of the texts, sees the vectors of all, and so computes
-    the same loss. A step whose texts are more than `texts_per_pass`, or that is shared by processes, encodes them
-    twice: first without gradient, to know the gradient of the loss by each vector, then a pass at a time with it
-    (Gao et al. 2021, "GradCache"). The gradient is that of the whole batch whatever the number of passes.
+    the same loss, see `learn_from_texts`.
     """
 
     def __init__(
@@ -105,7 +105,8 @@ class TextTraining:
         self.model.train()
         if epoch == 1 and step == 0:
             self._warm_up_head()
-        self._set_rates((epoch - 1) * self.steps_per_epoch + step)
+        done = (epoch - 1) * self.steps_per_epoch + step
+        set_rates(self._optimizer, done, self.steps_per_epoch * self._settings.epochs, self._settings.warmup)
         self._optimizer.zero_grad(set_to_none=False)
         total = torch.zeros((), device=next(self.model.parameters()).device)
         if self._corpus is not None:
@@ -125,42 +126,26 @@ class TextTraining:
 
     def optimizer_state(self) -> dict[str, Tensor]:
         """What AdamW remembers of each parameter; and the losses of a warm-up, which a resumed run tells as well."""
-        state = {
-            f"{name}.{key}": tensor
-            for name, parameter in self._parameters.items()
-            for key, tensor in self._optimizer.state[parameter].items()
-        }
+        state = optimizer_tensors(self._optimizer, self._parameters)
         return state | {"warmup losses": self._warmup_losses}
 
     # ---- knowledge embedding
 
     def _learn_triples(self, batch: np.ndarray, epoch: int, step: int) -> Tensor:
         plan = self._planner.plan(batch, epoch, step)
-        inputs = self._texts.inputs(plan.codes)
-        order = np.argsort(inputs.lengths, kind="stable")
-        # Each process has a part, whatever a pass may hold.
-        size = min(self._settings.texts_per_pass, math.ceil(len(order) / self._processes.count))
-        passes = [order[begin : begin + size] for begin in range(0, len(order), size)]
-        if len(passes) == 1 and self._processes.count == 1:
-            vectors = self.model.encode(inputs, self._dropout_keys("triples", epoch, step, 0))
-            loss = knowledge_embedding_loss(self.model, plan, vectors)
-            loss.backward()
-            return loss.detach()
-        mine = list(enumerate(passes))[self._processes.rank :: self._processes.count]
-        cached = torch.zeros(len(order), self.model.width, device=next(self.model.parameters()).device)
-        with torch.no_grad():
-            for number, rows in mine:
-                keys = self._dropout_keys("triples", epoch, step, number)
-                cached[torch.from_numpy(rows)] = self.model.encode(inputs.take(rows), keys)
-        self._processes.sum_tensor(cached)
-        cached.requires_grad_()
-        loss = knowledge_embedding_loss(self.model, plan, cached)
-        loss.backward()
-        gradient = torch.zeros_like(cached) if cached.grad is None else cached.grad
-        for number, rows in mine:
-            keys = self._dropout_keys("triples", epoch, step, number)
-            self.model.encode(inputs.take(rows), keys).backward(gradient[torch.from_numpy(rows)])
-        return loss.detach()
+
+        def encode(inputs: Tokens, number: int) -> Tensor:
+            return self.model.encode(inputs, self._dropout_keys("triples", epoch, step, number))
+
+        return learn_from_texts(
+            encode,
+            self._texts.inputs(plan.codes),
+            lambda vectors: knowledge_embedding_loss(self.model, plan, vectors),
+            self._settings.texts_per_pass,
+            self.model.width,
+            next(self.model.parameters()).device,
+            self._processes,
+        )
 
     # ---- masked language modelling
 
@@ -210,14 +195,6 @@ class TextTraining:
 
     # ---- rates and random numbers
 
-    def _set_rates(self, step: int) -> None:
-        """Linear rise over the first steps, linear fall to 0 at the last."""
-        total = self.steps_per_epoch * self._settings.epochs
-        rising = self._settings.warmup * total
-        factor = (step + 1) / rising if step < rising else (total - step) / max(1.0, total - rising)
-        for group in self._optimizer.param_groups:
-            group["lr"] = group["peak"] * min(1.0, factor)
-
     def _dropout_keys(self, purpose: str, epoch: int, step: int, part: int) -> Callable[[int], None]:
         """Sets torch's global state, which dropout draws from, before each bucket: the same whoever encodes it."""
         dropout = self._settings.encoder.dropout > 0
@@ -233,24 +210,13 @@ class TextTraining:
 def _optimizer(
     settings: TextKnowledgeEmbeddingSettings, parameters: list[nn.Parameter], own: set[int]
 ) -> torch.optim.AdamW:
-    """AdamW with its state made at once, so that it can be saved and restored in place."""
-    groups = [
-        {"params": [], "peak": rate, "weight_decay": decay}
-        for rate, decay in (
-            (settings.learning_rate, settings.weight_decay),
-            (settings.learning_rate, 0.0),
-            (settings.relation_learning_rate, 0.0),
-        )
+    """Matrices of the encoder decay; what it did not bring has a rate of its own."""
+    groups: list[Group] = [
+        ([], settings.learning_rate, settings.weight_decay),
+        ([], settings.learning_rate, 0.0),
+        ([], settings.relation_learning_rate, 0.0),
     ]
     for parameter in parameters:
         kind = 2 if id(parameter) in own else int(parameter.dim() < 2)
-        groups[kind]["params"].append(parameter)  # type: ignore[attr-defined]
-    optimizer = torch.optim.AdamW([group for group in groups if group["params"]], betas=_BETAS, eps=_EPSILON)
-    for parameter in parameters:
-        parameter.grad = torch.zeros_like(parameter)
-        optimizer.state[parameter] = {
-            "step": torch.zeros(()),
-            "exp_avg": torch.zeros_like(parameter),
-            "exp_avg_sq": torch.zeros_like(parameter),
-        }
-    return optimizer
+        groups[kind][0].append(parameter)
+    return adamw(groups, _BETAS, _EPSILON)

@@ -1,0 +1,121 @@
+"""Settings of CLEP: a graph encoder and a text encoder, aligned by a contrastive loss.
+
+Each key says what it means; config/methods has defaults.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from kelbench.config.parts import EarlyStopping, Fraction, NonNegativeFloat, Positive, PositiveFloat
+from kelbench.config.text_encoder import TextEncoderSettings
+from kelbench.config.yaml_source import Settings
+
+Fault = Literal["label_not_transposed", "edges_interleaved"]
+
+
+class GraphEncoderSettings(Settings):
+    """What turns a graph into a vector for each node and each relation."""
+
+    kind: Literal["compgcn", "rgcn"] = Field(
+        description="compgcn: Vashishth et al. 2020; rgcn: Schlichtkrull et al. 2018, with a table of relation vectors"
+    )
+    composition: Literal["sub", "mult", "corr"] | None = Field(
+        None, description="compgcn: what a message is made of: difference, product or circular correlation"
+    )
+    bases: Positive | None = Field(None, description="rgcn: matrices that each relation's is a combination of")
+    layers: int = Field(ge=0, description="how far messages go; 0 leaves the features as they are")
+    width: Positive = Field(description="numbers in a node's and a relation's vector")
+    features: Literal["free", "text", "both"] = Field(
+        description="of a node: a learned vector, a projection of its text's vector, or their sum; text alone serves "
+        "nodes that training never saw"
+    )
+    adjacency: Literal["graph", "random", "none"] = Field(
+        "graph", description="random: messages come from permuted neighbours; none: no messages (Zhang et al. 2022)"
+    )
+    drop_batch_edges: bool = Field(False, description="leave the batch's own triples out of the graph that encodes it")
+    dropout: Fraction = Field(0.1, description="of messages, in a layer")
+    layer_dropout: Fraction = Field(0.3, description="of nodes, after a layer")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if (self.kind == "compgcn") != (self.composition is not None):
+            raise ValueError("the key composition goes with kind: compgcn, and only with it")
+        if (self.kind == "rgcn") != (self.bases is not None):
+            raise ValueError("the key bases goes with kind: rgcn, and only with it")
+        return self
+
+
+class ContrastiveSettings(Settings):
+    """A link predictor across spaces: the graph's side of a query is compared with the answer's description."""
+
+    graph: GraphEncoderSettings = Field(description="the encoder of nodes and relations")
+    encoder: TextEncoderSettings = Field(description="what turns a description into a vector")
+    frozen: bool = Field(description="leave the text encoder as it is; descriptions are then encoded once")
+    head: Literal["linear", "mlp"] = Field(
+        description="from each encoder to the shared space: a linear map, or two with a rectifier between them"
+    )
+    width: Positive = Field(description="numbers in a vector of the shared space")
+    target: Literal["tail_description", "own_description"] = Field(
+        description="tail_description: head and relation against the tail's text, in both directions; "
+        "own_description: a node against its own text"
+    )
+    loss: Literal["diagonal", "masked", "all", "multihot"] = Field(
+        description="diagonal: the batch's other texts are wrong; masked: other than equal texts and known answers; "
+        "all: every text of the training graph takes part, masked likewise; multihot: every known answer in the batch "
+        "is a target, as in the released code"
+    )
+    column_loss: bool = Field(
+        True, description="ask as well which query of the batch a text answers, and take the mean of both losses"
+    )
+    temperature: PositiveFloat = Field(0.07, description="cosines are divided by it; where it starts: it is learned")
+    faults: list[Fault] = Field(
+        [],
+        description="of the released code: label_not_transposed: the columns of multihot are asked for the rows' "
+        "targets; edges_interleaved: half of the edges pass in the wrong direction",
+    )
+    learning_rate: PositiveFloat = Field(description="peak, of graph encoder, heads and temperature; AdamW")
+    text_learning_rate: PositiveFloat | None = Field(None, description="peak, of the text encoder where it is trained")
+    weight_decay: NonNegativeFloat = Field(0.0, description="of matrices")
+    warmup: Fraction = Field(0.05, description="part of all steps in which the rate rises")
+    decay: bool = Field(True, description="the rate falls to 0 after the warm-up; it stays constant otherwise")
+    gradient_norm: PositiveFloat | None = Field(None, description="gradients are scaled down to this norm")
+    batch_size: Positive = Field(
+        description="triples a step, each asked in one direction; with loss: all, answers of whole queries, about as "
+        "many; with own_description, nodes"
+    )
+    texts_per_pass: Positive = Field(
+        4096,
+        description="texts encoded with gradient at once; more of them in a step are encoded twice, at equal gradients",
+    )
+    steps_per_epoch: Positive | None = Field(None, description="end an epoch after so many steps")
+    epochs: Positive = Field(description="at most this many passes over the training triples, each in both directions")
+    early_stopping: EarlyStopping = Field(description="when to validate, and when to stop")
+    max_minutes: PositiveFloat | None = Field(
+        None, description="wall-clock limit; a run that meets it is marked unconverged and is not bit-reproducible"
+    )
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.frozen == (self.text_learning_rate is not None):
+            raise ValueError("the key text_learning_rate goes with frozen: false, and only with it")
+        if self.frozen and self.encoder.kind in ("bow", "cnn", "tiny"):
+            raise ValueError(f"frozen: true goes with an encoder that was trained before, not {self.encoder.kind}")
+        if self.frozen and (self.encoder.trained_layers is not None or self.encoder.dropout):
+            raise ValueError("frozen: true goes with neither trained_layers nor dropout of the encoder")
+        if self.encoder.projection is not None:
+            raise ValueError("the encoder's key projection is the head's task here; remove it")
+        if self.loss == "all" and not (self.frozen or self.encoder.kind == "bow"):
+            raise ValueError("loss: all reads every text in every step; it needs frozen: true or encoder: {kind: bow}")
+        if self.loss == "multihot" and not self.column_loss:
+            raise ValueError("loss: multihot has both sides; remove column_loss: false")
+        if "label_not_transposed" in self.faults and self.loss != "multihot":
+            raise ValueError("the fault label_not_transposed goes with loss: multihot, and only with it")
+        if self.target == "own_description" and self.loss == "multihot":
+            raise ValueError("loss: multihot goes with target: tail_description; a node has one description")
+        return self
+
+    def check_method(self, method: str) -> None:
+        """Every key fits CLEP."""

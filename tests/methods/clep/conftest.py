@@ -1,0 +1,102 @@
+"""Settings that pre-train on a small graph in a second, and the graph with free vectors for all its nodes."""
+
+import hashlib
+import json
+
+import numba
+import numpy as np
+import pytest
+import torch
+
+from kelbench.base.files import sha256_file
+from kelbench.config.clep import ContrastiveSettings
+from kelbench.config.text_encoder import TextEncoderSettings
+from kelbench.data.prepared import PreparedDataset
+from kelbench.encoders.text_encoder import make_encoder
+from kelbench.training.job import TrainingJob
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Graphs this small are not worth a second one."""
+    before = torch.get_num_threads(), numba.get_num_threads()
+    torch.set_num_threads(1)
+    numba.set_num_threads(1)
+    yield
+    torch.set_num_threads(before[0])
+    numba.set_num_threads(before[1])
+
+
+GRAPH = {"kind": "compgcn", "composition": "sub", "layers": 2, "width": 8, "features": "free"}
+
+
+def settings(graph=None, **changes):
+    """Settings with a bag of words; `graph` and other keys replace what stands here."""
+    values = {
+        "graph": GRAPH | (graph or {}),
+        "encoder": {"kind": "bow", "width": 8, "max_tokens": 12},
+        "frozen": False,
+        "head": "linear",
+        "width": 6,
+        "target": "tail_description",
+        "loss": "masked",
+        "learning_rate": 0.01,
+        "text_learning_rate": 0.01,
+        "batch_size": 16,
+        "epochs": 3,
+        "early_stopping": {"every": 1, "patience": 9},
+    }
+    return ContrastiveSettings(**values | changes)
+
+
+@pytest.fixture
+def make_settings():
+    """The function that makes settings, by their differences from the ones above."""
+    return settings
+
+
+@pytest.fixture
+def make_job(tmp_path):
+    """The function that makes a job in a folder of its own name."""
+
+    def job(dataset, options, seed=1, folder="work"):
+        return TrainingJob(dataset, "clep", options, seed, 1, tmp_path / folder)
+
+    return job
+
+
+@pytest.fixture
+def closed(described):
+    """The graph `described` without its inference graph: test triples are of entities that training knows."""
+    manifest = json.loads((described.folder / "manifest.json").read_text())
+    manifest["entity_spaces"].pop("test")
+    filters = ["train/triples.npy", "valid/triples.npy", "test/triples.npy"]
+    manifest["splits"]["test"] = {
+        "space": "train",
+        "protocols": [{"candidates": "all", "spaces": ["train"], "filter": filters}],
+    }
+    (described.folder / "manifest.json").write_text(json.dumps(manifest))
+    np.save(described.folder / "test/triples.npy", np.array([[0, 0, 1], [4, 1, 5]], dtype=np.int32))
+    return PreparedDataset(described.folder)
+
+
+@pytest.fixture
+def digest():
+    """The function that digests the file of what was trained."""
+
+    def of(job, trained):
+        trained.tables.save(job.folder / "model.safetensors")
+        return hashlib.sha256((job.folder / "model.safetensors").read_bytes()).hexdigest()
+
+    return of
+
+
+@pytest.fixture
+def tiny_checkpoint(tmp_path):
+    """Settings of a small pre-trained encoder in a folder of its own."""
+    options = {"kind": "tiny", "width": 16, "layers": 1, "heads": 2, "vocabulary": 60, "max_tokens": 12}
+    texts = ["red blue house sea car", "tall old river stone wind strange"]
+    encoder = make_encoder(TextEncoderSettings(**options), texts, torch.Generator().manual_seed(5))
+    encoder.save(tmp_path / "checkpoint")
+    weights = sha256_file(tmp_path / "checkpoint/model.safetensors")
+    return {"kind": f"hf:{tmp_path / 'checkpoint'}@{weights}", "max_tokens": 12, "pooling": "mean"}

@@ -1,0 +1,186 @@
+"""Contrastive pre-training: seeds, passes, resumption, switches, no look at the test files; and it learns."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from kelbench.base.errors import UserError
+from kelbench.data.prepared import PreparedDataset
+from kelbench.encoders.load import load_model
+from kelbench.methods.clep import train
+from kelbench.methods.clep.model import ContrastiveModel
+from kelbench.methods.clep.training import ContrastiveTraining
+from kelbench.scoring import similarity_matrix
+from kelbench.tasks.link_prediction import SplitRanker, evaluate
+from kelbench.training import loop
+from kelbench.training.processes import Processes
+
+TINY = {"kind": "tiny", "width": 16, "layers": 1, "heads": 2, "vocabulary": 60, "max_tokens": 12, "dropout": 0.1}
+VARIANTS = {
+    "all": {"loss": "all"},
+    "all, rows": {"loss": "all", "column_loss": False, "head": "mlp"},
+    "diagonal": {"loss": "diagonal", "gradient_norm": 1.0},
+    "multihot": {"loss": "multihot", "faults": ["label_not_transposed", "edges_interleaved"]},
+    "own": {"target": "own_description"},
+    "r-gcn": {"graph": {"kind": "rgcn", "composition": None, "bases": 3}},
+    "both": {"loss": "all", "graph": {"features": "both", "composition": "corr"}},
+    "text": {"graph": {"features": "text", "drop_batch_edges": True, "composition": "mult"}},
+    "no edges": {"graph": {"adjacency": "none"}},
+    "random edges": {"graph": {"adjacency": "random"}},
+    "transformer": {"encoder": TINY, "graph": {"features": "text"}, "texts_per_pass": 5},
+}
+
+
+def training_of(dataset, options, seed=1):
+    model = ContrastiveModel(options, dataset, seed)
+    return ContrastiveTraining(model, dataset.triples("train"), dataset.num_relations, seed, Processes())
+
+
+def first_step(dataset, options):
+    training = training_of(dataset, options)
+    loss = training.step(next(training.batches(dataset.triples("train"), 1)), 1, 0)
+    return loss, {name: p.grad.clone() for name, p in training.model.named_parameters() if p.grad is not None}
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_a_run_repeats_bit_by_bit_learns_and_is_ranked_from_its_file(closed, make_settings, make_job, digest, name):
+    options = make_settings(**VARIANTS[name])
+    digests = []
+    for seed, folder in ((1, "one"), (1, "same"), (2, "other")):
+        torch.rand(seed)  # the global state is not what decides
+        job = make_job(closed, options, seed, folder)
+        trained = train(job)
+        digests.append(digest(job, trained))
+    assert digests[0] == digests[1] != digests[2]
+    losses = [record["loss"] for record in trained.curve]
+    assert losses[-1] < losses[0]
+    loaded = load_model(job.folder / "model.safetensors", closed)
+    entities, relations = torch.tensor([3, 4, 5]), torch.tensor([0, 1, 2])
+    for side in ("head", "tail"):
+        one, other = (table.queries(side, entities, relations, torch.float64) for table in (trained.tables, loaded))
+        assert torch.equal(one, other)
+    evaluate(loaded, closed, job.folder)
+    assert (job.folder / "ranks.test.npz").is_file()
+
+
+def test_scores_are_the_slides_cosine_across_spaces(closed, make_settings, make_job):
+    options = make_settings(head="mlp")
+    trained = train(make_job(closed, options))
+    tables, weights = trained.tables, trained.tables.head.state_dict()
+    hidden = torch.relu((tables.node[4] + tables.relation[1 + 3]) @ weights["weights.0"] + weights["biases.0"])
+    query = hidden @ weights["weights.1"] + weights["biases.1"]
+    queries = tables.queries("head", torch.tensor([4]), torch.tensor([1]))
+    torch.testing.assert_close(queries[0], query)
+    scores = similarity_matrix("cosine", queries, tables.candidates(torch.arange(20)))
+    expected = torch.nn.functional.cosine_similarity(query[None], tables.text[tables.text_of_entity[:20]])
+    torch.testing.assert_close(scores[0], expected)
+    # Entities 1 and 2 share a text, so they tie exactly.
+    assert scores[0, 1] == scores[0, 2]
+
+
+def test_masked_with_nothing_to_mask_is_diagonal(closed, make_settings):
+    steps = [first_step(closed, make_settings(loss=loss, batch_size=2)) for loss in ("diagonal", "masked")]
+    assert torch.equal(steps[0][0], steps[1][0])
+    differing = [first_step(closed, make_settings(loss=loss, batch_size=60))[0] for loss in ("diagonal", "masked")]
+    assert not torch.equal(*differing)
+
+
+def test_the_gradient_does_not_depend_on_the_passes(closed, make_settings):
+    encoder = TINY | {"dropout": 0.0}
+    whole = first_step(closed, make_settings(encoder=encoder))
+    parts = first_step(closed, make_settings(encoder=encoder, texts_per_pass=4))
+    torch.testing.assert_close(whole[0], parts[0])
+    for name, gradient in whole[1].items():
+        torch.testing.assert_close(gradient, parts[1][name], atol=1e-6, rtol=1e-4, msg=name)
+
+
+def test_a_frozen_encoder_stays_and_its_vectors_are_kept(closed, make_settings, make_job, tiny_checkpoint, monkeypatch):
+    options = make_settings(
+        loss="all", encoder=tiny_checkpoint, frozen=True, text_learning_rate=None, graph={"features": "both"}
+    )
+    training = training_of(closed, options)
+    before = {name: tensor.clone() for name, tensor in training.model.text_encoder.state_dict().items()}
+    training.step(next(training.batches(closed.triples("train"), 1)), 1, 0)
+    for name, tensor in training.model.text_encoder.state_dict().items():
+        assert torch.equal(tensor, before[name]), name
+    first = training.model.descriptions.all()
+    monkeypatch.setattr("kelbench.encoders.description_vectors._encoded", None)  # read from the file, not encoded anew
+    assert torch.equal(training_of(closed, options).model.descriptions.all(), first)
+    trained = train(make_job(closed, options))
+    assert not (make_job(closed, options).folder / "encoder").exists()
+    assert trained.facts["parameters"] == sum(weight.numel() for weight in training.weights().values())
+
+
+class Killed(Exception):
+    pass
+
+
+@pytest.mark.parametrize(("epoch", "step"), [(1, 2), (2, 0)])
+@pytest.mark.parametrize("name", ["all", "transformer"])
+def test_a_resumed_run_ends_with_the_same_bits(closed, make_settings, make_job, digest, monkeypatch, name, epoch, step):
+    options = make_settings(**VARIANTS[name] | {"early_stopping": {"every": 2, "patience": 9}})
+    quiet = make_job(closed, options, folder="quiet")
+    undisturbed = train(quiet)
+    job, original = make_job(closed, options), ContrastiveTraining.step
+
+    def until(self, batch, *place):
+        if place == (epoch, step):
+            raise Killed
+        return original(self, batch, *place)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
+        patch.setattr(ContrastiveTraining, "step", until)
+        with pytest.raises(Killed):
+            train(job)
+        assert (job.folder / "checkpoint.pt").is_file()
+    begun = []
+    monkeypatch.setattr(ContrastiveTraining, "step", lambda *a: (begun.append(a[2:]), original(*a))[1])
+    resumed = train(job)
+    assert begun[0] == (epoch, step)
+    assert digest(job, resumed) == digest(quiet, undisturbed)
+    assert resumed.curve == undisturbed.curve
+
+
+def test_new_entities_are_read_by_their_texts_and_refused_without(described, make_settings, make_job):
+    trained = train(make_job(described, make_settings(graph={"features": "text"}, loss="all")))
+    assert len(trained.tables.node) == 26
+    ranker = SplitRanker(described, "test", described.protocols("test")[0])
+    assert 0 < ranker.mrr(trained.tables) <= 1
+    with pytest.raises(UserError, match="learns a vector for each entity of training"):
+        train(make_job(described, make_settings()))
+
+
+def test_no_file_of_the_test_split_reaches_training(described, make_settings, make_job):
+    options = make_settings(graph={"features": "text"}, loss="all", epochs=2)
+    weights = []
+    for folder in ("before", "after"):
+        trained = train(make_job(PreparedDataset(described.folder), options, folder=folder))
+        weights.append(trained.tables.weights | {"curve": trained.curve})
+        np.save(described.folder / "test/triples.npy", np.array([[21, 2, 20]], dtype=np.int32))
+    assert weights[0].keys() == weights[1].keys()
+    for name, tensor in weights[0].items():
+        assert np.array_equal(tensor, weights[1][name]), name
+
+
+def test_texts_must_be_there(closed, make_settings, make_job):
+    manifest = json.loads((closed.folder / "manifest.json").read_text())
+    manifest.pop("text_sources")
+    (closed.folder / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(UserError, match="needs texts of the entities"):
+        train(make_job(PreparedDataset(closed.folder), make_settings()))
+
+
+def test_a_memorable_graph_is_learned(closed, make_settings, make_job):
+    changes = {"loss": "all", "width": 16, "encoder": {"kind": "bow", "width": 16, "max_tokens": 12}}
+    graph = {"width": 16, "dropout": 0.0, "layer_dropout": 0.0}
+    rates = {"learning_rate": 0.03, "text_learning_rate": 0.03, "epochs": 60}
+    options = make_settings(graph, **changes, **rates, early_stopping={"every": 60, "patience": 9})
+    tables = train(make_job(closed, options)).tables
+    triples = torch.from_numpy(np.array(closed.triples("train"))).long()
+    scores = similarity_matrix("cosine", tables.queries("tail", triples[:, 0], triples[:, 1]), tables.text)
+    right = scores.gather(1, tables.text_of_entity[triples[:, 2]][:, None])
+    # A query has up to five answers in this graph, and 19 texts may come first.
+    assert ((scores > right).sum(1) < 5).float().mean() > 0.8
