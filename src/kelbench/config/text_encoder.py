@@ -21,7 +21,9 @@ class TextEncoderSettings(Settings):
     )
     texts: str | None = Field(None, description="source of the entities' texts; the dataset's first unless given")
     max_tokens: int = Field(ge=4, description="tokens of an input, special ones included; what is longer is cut")
-    pooling: Literal["cls", "mean"] = Field("cls", description="the first token's state, or the mean of all")
+    pooling: Literal["cls", "mean", "last"] = Field(
+        "cls", description="the first token's state, the mean of all, or, of models such as gpt2, the last token's"
+    )
     width: Positive | None = Field(None, description="bow, cnn and tiny: numbers in a vector")
     layers: Positive | None = Field(None, description="tiny: transformer layers")
     heads: Positive | None = Field(None, description="tiny: attention heads a layer")
@@ -44,6 +46,8 @@ class TextEncoderSettings(Settings):
                 raise ValueError(f"the key {key} goes with kind: tiny, and only with it")
         if self.kind == "tiny" and (self.width or 0) % (self.heads or 1):
             raise ValueError(f"width must be a multiple of heads, found {self.width} and {self.heads}")
+        if self.pooling == "last" and not self.kind.startswith("hf:"):
+            raise ValueError(f"pooling: last goes with models that read from left to right, not with {self.kind}")
         if self.kind in ("bow", "cnn"):
             if self.pooling != "cls":
                 raise ValueError(f"pooling: {self.pooling} goes with transformers, not with kind: {self.kind}")

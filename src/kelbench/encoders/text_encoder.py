@@ -14,13 +14,14 @@ from kelbench.base.errors import UserError
 from kelbench.base.files import sha256_file
 from kelbench.config.text_encoder import TextEncoderSettings
 from kelbench.encoders.bag_of_words import BagOfWords
+from kelbench.encoders.causal import CausalTransformer, pretrained_causal
 from kelbench.encoders.convolution import Convolution
 from kelbench.encoders.minilm import minilm_folder
 from kelbench.encoders.tokens import Tokens
 from kelbench.encoders.transformer import Transformer, pretrained_transformer, tiny_transformer
 from kelbench.encoders.words import WordTokenizer
 
-TextEncoder = BagOfWords | Convolution | Transformer
+TextEncoder = BagOfWords | Convolution | Transformer | CausalTransformer
 
 TOKENS_AT_ONCE = 8192
 
@@ -45,7 +46,13 @@ def make_encoder(settings: TextEncoderSettings, training_texts: list[str], gener
         torch.manual_seed(int(torch.randint(2**62, (), generator=generator)))
         if settings.kind == "tiny":
             return tiny_transformer(settings, training_texts)
-        return pretrained_transformer(settings, *checkpoint_of(settings.kind))
+        return _pretrained(settings, *checkpoint_of(settings.kind))
+
+
+def _pretrained(
+    settings: TextEncoderSettings, place: str | Path, options: dict[str, object]
+) -> Transformer | CausalTransformer:
+    return (pretrained_causal if settings.pooling == "last" else pretrained_transformer)(settings, place, options)
 
 
 def checkpoint_of(kind: str) -> tuple[str | Path, dict[str, object]]:
@@ -122,7 +129,7 @@ def load_encoder(folder: Path, settings: TextEncoderSettings) -> TextEncoder:
         UserError: it is missing or damaged.
     """
     if settings.kind not in ("bow", "cnn"):
-        return pretrained_transformer(settings, folder, {"local_files_only": True})
+        return _pretrained(settings, folder, {"local_files_only": True})
     try:
         return (BagOfWords if settings.kind == "bow" else Convolution).load(folder)
     except FileNotFoundError as error:

@@ -113,7 +113,7 @@ def tiny_transformer(settings: TextEncoderSettings, texts: list[str]) -> Transfo
         attention_probs_dropout_prob=settings.dropout,
         pad_token_id=tokenizer.special.padding,
     )
-    encoder = Transformer(tokenizer, BertForMaskedLM(config), settings.pooling, settings.precision)
+    encoder = Transformer(tokenizer, BertForMaskedLM(config), _pooling(settings), settings.precision)
     _prepare_training(encoder, settings, "tiny")
     return encoder
 
@@ -150,12 +150,17 @@ def pretrained_transformer(settings: TextEncoderSettings, place: str | Path, opt
         ) from None
     finally:
         logging.set_verbosity(verbosity)
-    encoder = Transformer(tokenizer, masked, settings.pooling, settings.precision, bool(report["missing_keys"]))
+    encoder = Transformer(tokenizer, masked, _pooling(settings), settings.precision, bool(report["missing_keys"]))
     positions = _positions(encoder.model)
     if settings.max_tokens > positions:
         raise UserError(f"encoder {place}: max_tokens is {settings.max_tokens}, the model has {positions}")
     _prepare_training(encoder, settings, place)
     return encoder
+
+
+def _pooling(settings: TextEncoderSettings) -> Literal["cls", "mean"]:
+    """What the settings ask for; models that read from left to right are loaded elsewhere."""
+    return "mean" if settings.pooling == "mean" else "cls"
 
 
 def _positions(model: Any) -> int:
@@ -170,7 +175,9 @@ _KINDS = ("bert", "roberta", "xlm-roberta", "camembert")
 
 def _check_kind(kind: str, place: str | Path) -> None:
     if kind not in _KINDS:
-        raise UserError(f"encoder {place}: expected a model of type {', '.join(_KINDS)}, found {kind}")
+        raise UserError(
+            f"encoder {place}: expected a model of type {', '.join(_KINDS)}, or gpt2 with pooling: last, found {kind}"
+        )
 
 
 def _prepare_training(encoder: Transformer, settings: TextEncoderSettings, place: str | Path) -> None:

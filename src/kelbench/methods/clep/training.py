@@ -76,7 +76,8 @@ class ContrastiveTraining:
         set_rates(self._optimizer, min(done, total - 1), total, self.settings.warmup, self.settings.decay)
         self._optimizer.zero_grad(set_to_none=False)
         loss = self._learn(batch, epoch, step)
-        self._processes.sum_gradients(self._of_encoder)
+        if not self.model.descriptions.at_once:  # else every process has the whole gradient
+            self._processes.sum_gradients(self._of_encoder)
         if self.settings.gradient_norm is not None:
             nn.utils.clip_grad_norm_(self._parameters.values(), self.settings.gradient_norm)
         self._optimizer.step()
