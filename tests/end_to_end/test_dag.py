@@ -17,6 +17,7 @@ TREE = ("Snakefile", "workflow", "profiles", "src", "config", "requirements.lock
 # Shipped experiment -> number of datasets, number of (dataset, run) pairs, datasets that come with kelbench.
 SHIPPED = {
     "atlas": (2, 47, 2),
+    "atlas-minilm": (1, 9, 1),
     "codex-s": (1, 7),
     "engines": (1, 6),
     "fb15k-237": (1, 8),
