@@ -71,6 +71,11 @@ class AlignedTables:
         asked = relations + self.num_relations if side == "head" else relations
         return self.head(self.node[entities].to(dtype) + self.relation[asked].to(dtype))  # type: ignore[no-any-return]
 
+    @torch.no_grad()
+    def nodes(self, entities: Tensor, dtype: torch.dtype | None = None) -> Tensor:
+        """Nodes alone in the shared space `(n, shared width)`, as where they were aligned with their own texts."""
+        return self.head(self.node[entities].to(dtype))  # type: ignore[no-any-return]
+
     def candidates(self, entities: Tensor) -> Tensor:
         """The entities' descriptions `(n, shared width)`: equal ones are equal rows."""
         return self.text[self.text_of_entity[entities.to(self.text_of_entity.device)]]

@@ -13,6 +13,7 @@ from kelbench.methods.clep import train
 from kelbench.methods.clep.model import ContrastiveModel
 from kelbench.methods.clep.training import ContrastiveTraining
 from kelbench.scoring import similarity_matrix
+from kelbench.tasks.aligned_space import AlignedSpace
 from kelbench.tasks.link_prediction import SplitRanker, evaluate
 from kelbench.training import loop
 from kelbench.training.processes import Processes
@@ -142,6 +143,7 @@ def test_a_resumed_run_ends_with_the_same_bits(closed, make_settings, make_job, 
     assert begun[0] == (epoch, step)
     assert digest(job, resumed) == digest(quiet, undisturbed)
     assert resumed.curve == undisturbed.curve
+    assert resumed.facts["aligned_space"] == undisturbed.facts["aligned_space"]
 
 
 def test_new_entities_are_read_by_their_texts_and_refused_without(described, make_settings, make_job):
@@ -184,3 +186,17 @@ def test_a_memorable_graph_is_learned(closed, make_settings, make_job):
     right = scores.gather(1, tables.text_of_entity[triples[:, 2]][:, None])
     # A query has up to five answers in this graph, and 19 texts may come first.
     assert ((scores > right).sum(1) < 5).float().mean() > 0.8
+
+
+def test_the_space_is_measured_before_and_after(closed, make_settings, make_job):
+    rates = {"learning_rate": 0.03, "text_learning_rate": 0.03, "epochs": 40}
+    options = make_settings(target="own_description", **rates, early_stopping={"every": 40, "patience": 9})
+    trained = train(make_job(closed, options))
+    before, after = (trained.facts["aligned_space"][moment] for moment in ("before", "after"))
+    assert before["own_descriptions"]["auc"] < 0.8
+    assert after["own_descriptions"]["auc"] > 0.9
+    assert after["own_descriptions"]["mean_correct"] < before["own_descriptions"]["mean_correct"]
+    assert (after["candidates"], after["sharing"]) == (20, 2)
+    space = AlignedSpace(closed, own_descriptions=True)
+    assert space.describe(trained.tables) == after
+    assert space.describe(ContrastiveModel(options, closed, 1).tables()) == before

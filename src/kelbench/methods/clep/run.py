@@ -9,6 +9,7 @@ from kelbench.encoders.conditioned import ENCODER_FOLDER
 from kelbench.encoders.text_encoder import save_encoder
 from kelbench.methods.clep.model import ContrastiveModel
 from kelbench.methods.clep.training import ContrastiveTraining
+from kelbench.tasks.aligned_space import AlignedSpace
 from kelbench.tasks.link_prediction import validation_ranker
 from kelbench.training.job import TrainedModel, TrainingJob
 from kelbench.training.loop import Schedule, run_epochs
@@ -32,6 +33,9 @@ def train(job: TrainingJob) -> TrainedModel:
     model = ContrastiveModel(settings, job.dataset, job.seed, job.device)
     training = ContrastiveTraining(model, triples, job.dataset.num_relations, job.seed, processes)
     ranker = validation_ranker(job.dataset)
+    space = AlignedSpace(job.dataset, settings.target == "own_description")
+    # The weights are still those that the seed draws, also where a checkpoint waits: a resumed run says the same.
+    before = space.describe(model.tables()) if processes.rank == 0 else None
     course = run_epochs(
         training,
         triples,
@@ -41,11 +45,12 @@ def train(job: TrainingJob) -> TrainedModel:
         key=job.key(__name__, _read_in_training(job)),
         processes=processes,
     )
-    tables = None
+    tables, after = None, None
     if processes.rank == 0:
         if not settings.frozen:
             save_encoder(model.text_encoder, job.folder / ENCODER_FOLDER)
         tables = model.tables()
+        after = space.describe(tables)
     facts = course.facts() | {
         "computes": None,
         "parameters": sum(tensor.numel() for tensor in training.weights().values()),
@@ -53,6 +58,7 @@ def train(job: TrainingJob) -> TrainedModel:
         "texts": model.descriptions.count,
         "temperature": float((-model.log_scale.detach()).exp()),
         "processes": processes.count,
+        "aligned_space": {"before": before, "after": after},
     }
     return TrainedModel(tables, course.curve, course.timing, facts)
 
