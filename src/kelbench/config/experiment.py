@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -18,7 +18,8 @@ from kelbench.config.datasets import (
     load_dataset,
     registered_names,
 )
-from kelbench.config.methods import SETTINGS_OF, MethodSettings
+from kelbench.config.graph_decoders import GraphDecoderSettings, start_problem
+from kelbench.config.methods import SETTINGS_OF, MethodSettings, encoder_name
 from kelbench.config.yaml_source import Location, Settings, YamlSource, check, load_entry, read_yaml, validate
 
 METHODS_FOLDER = Path("config/methods")
@@ -118,7 +119,11 @@ class ExperimentSettings(Settings):
 
 @dataclass(frozen=True)
 class Run:
-    """A run on one dataset, every setting decided."""
+    """A run on one dataset, every setting decided.
+
+    Attributes:
+        encoder: what encodes texts in it, or in the run that it starts from; None where nothing does.
+    """
 
     experiment: str
     dataset: str
@@ -132,6 +137,7 @@ class Run:
     threads: int
     device: Device
     settings: MethodSettings
+    encoder: str | None
 
     def resolved(self) -> dict[str, Any]:
         """What decides the weights of one seed, as JSON-like data; a change of it means retraining."""
@@ -155,6 +161,17 @@ class Run:
     def seed_folder(self, results: Path, seed: int) -> Path:
         """`results/EXPERIMENT/DATASET/RUN/seed-N`."""
         return self.folder(results) / f"seed-{seed}"
+
+    @property
+    def start(self) -> str | None:
+        """Name of the run that this one starts from; None for none."""
+        return self.settings.start if isinstance(self.settings, GraphDecoderSettings) else None
+
+    def started_from(self, results: Path, seed: int) -> Path | None:
+        """The model of the same seed that training goes on from; None for none."""
+        if self.start is None:
+            return None
+        return replace(self, name=self.start).seed_folder(results, seed) / "model.safetensors"
 
     def chosen_seed(self, seed: int | None) -> int:
         """`seed`, or the run's first seed for None.
@@ -188,6 +205,7 @@ class Experiment:
         self._check_datasets(problems)
         for name, entry in self.settings.runs.items():
             self._resolve_run(name, entry, problems)
+        self._check_starts(problems)
         problems.raise_if_any()
 
     @property
@@ -263,7 +281,27 @@ class Experiment:
                 threads=self.settings.threads,
                 device=self.settings.device,
                 settings=settings,
+                encoder=encoder_name(settings),
             )
+
+    def _check_starts(self, problems: ProblemList) -> None:
+        """Each start is a run that can be started from; its text encoder then counts as that of the run."""
+        for (dataset, name), run in list(self.runs.items()):
+            if not isinstance(run.settings, GraphDecoderSettings) or run.settings.start is None:
+                continue
+            start = run.settings.start
+            others = [other for data, other in self.runs if data == dataset and other != name]
+            if start not in others:
+                problem = f"start names {start}, which is no other run on {dataset}{nearest(start, others)}"
+            else:
+                other = self.runs[dataset, start]
+                problem = start_problem(run.method, run.settings, other.method, other.settings)
+                self.runs[dataset, name] = replace(run, encoder=other.encoder)
+            if problem:
+                places: list[Location] = [("per_dataset", dataset, "start"), ("settings", "start"), ()]
+                place = next(p for p in places if ("runs", name, *p) in self.source.lines)
+                where = self.source.where(("runs", name, *place))
+                problems.add(f"{where}: run {name} on {dataset}: {problem}")
 
     def _merge(
         self, name: str, entry: RunEntry, method: MethodEntry, dataset: str, problems: ProblemList

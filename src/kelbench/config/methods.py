@@ -7,6 +7,7 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from kelbench.config.clep import ContrastiveSettings
+from kelbench.config.graph_decoders import GRAPH_DECODER_METHODS, GraphDecoderSettings
 from kelbench.config.kepler import TextKnowledgeEmbeddingSettings
 from kelbench.config.parts import EarlyStopping, NonNegativeFloat, Positive, PositiveFloat
 from kelbench.config.text_encoder import TextEncoderSettings
@@ -219,6 +220,7 @@ MethodSettings = (
     | NameMatchSettings
     | TextKnowledgeEmbeddingSettings
     | ContrastiveSettings
+    | GraphDecoderSettings
 )
 
 # (method, engine) -> settings class. A new method adds its line here and in MODULE_OF.
@@ -232,6 +234,7 @@ SETTINGS_OF: dict[tuple[str, str], type[MethodSettings]] = {
     ("name_match", "native"): NameMatchSettings,
     **{(method, "native"): TextKnowledgeEmbeddingSettings for method in TEXT_METHODS},
     ("clep", "native"): ContrastiveSettings,
+    **{(method, "native"): GraphDecoderSettings for method in GRAPH_DECODER_METHODS},
 }
 
 # (method, engine) -> the module that trains it. Names, so that reading a config imports no torch.
@@ -245,6 +248,7 @@ MODULE_OF: dict[tuple[str, str], str] = {
     ("name_match", "native"): "kelbench.methods.controls",
     **{(method, "native"): "kelbench.methods.kepler" for method in TEXT_METHODS},
     ("clep", "native"): "kelbench.methods.clep",
+    **{(method, "native"): "kelbench.methods.graph_decoders" for method in GRAPH_DECODER_METHODS},
 }
 
 

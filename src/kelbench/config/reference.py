@@ -10,7 +10,18 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic_core import PydanticUndefined
 
-from kelbench.config import clep, corpora, datasets, experiment, kepler, methods, parts, text_encoder
+from kelbench.config import (
+    clep,
+    corpora,
+    datasets,
+    experiment,
+    graph_decoders,
+    graph_encoder,
+    kepler,
+    methods,
+    parts,
+    text_encoder,
+)
 from kelbench.config.yaml_source import Settings
 
 _PAGES: list[tuple[str, str, list[type[Settings]]]] = [
@@ -38,7 +49,9 @@ _PAGES: list[tuple[str, str, list[type[Settings]]]] = [
             kepler.TextNegatives,
             kepler.MaskedLanguageModelling,
             clep.ContrastiveSettings,
-            clep.GraphEncoderSettings,
+            graph_encoder.GraphEncoderSettings,
+            graph_decoders.GraphDecoderSettings,
+            graph_decoders.ConvolutionSettings,
         ],
     ),
     (

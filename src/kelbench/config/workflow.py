@@ -113,13 +113,19 @@ class Plan:
     # ---- runs
 
     def training_files(self, wildcards: Any) -> list[str]:
-        """The files of a prepared dataset that training may read, and the prose that a run learns language from."""
-        settings = self._run(wildcards).settings
+        """The files of a prepared dataset that training may read, and what else a run learns from.
+
+        That is prose, for language; and the models of another run, seed by seed, for a run that starts from it.
+        """
+        run = self._run(wildcards)
+        settings = run.settings
         names = [name for name in PREPARED_FILES if name not in HIDDEN_FROM_TRAINING]
         files = [f"data/prepared/{wildcards.dataset}/{name}" for name in names]
         modelling = getattr(settings, "masked_language_modelling", None)
         if modelling is not None and modelling.file is not None:
             files.append(str(_relative(modelling.file)))
+        if run.start is not None:
+            files += self._of_each_seed(run.dataset, run.start, ["model.safetensors"])
         return files
 
     def of_each_seed(self, *files: str) -> list[str]:

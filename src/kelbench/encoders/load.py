@@ -7,11 +7,12 @@ from pathlib import Path
 from kelbench.data.prepared import PreparedDataset
 from kelbench.encoders.aligned import AlignedTables
 from kelbench.encoders.conditioned import ConditionedTables
+from kelbench.encoders.decoded import DecodedTables
 from kelbench.encoders.model_file import read_model_file
 from kelbench.encoders.sparse import SparseTables
 from kelbench.encoders.tables import EmbeddingTables
 
-Model = EmbeddingTables | SparseTables | ConditionedTables | AlignedTables
+Model = EmbeddingTables | SparseTables | ConditionedTables | AlignedTables | DecodedTables
 
 
 def load_model(path: Path, dataset: PreparedDataset) -> Model:
@@ -29,6 +30,8 @@ def load_model(path: Path, dataset: PreparedDataset) -> Model:
         return SparseTables.restored(path, description, tensors)
     if "aligned" in description:
         return AlignedTables.restored(path, description, tensors)
+    if "decoded" in description:
+        return DecodedTables.restored(path, description, tensors)
     tables = EmbeddingTables.restored(path, description, tensors)
     if "conditioned" in description:
         return ConditionedTables.restored(path, tables, description["conditioned"], dataset)

@@ -11,7 +11,7 @@ from kelbench.base.errors import UserError
 from kelbench.base.files import read_json, write_json
 from kelbench.config.claims import CLAIMS_FOLDER, load_claims
 from kelbench.config.experiment import Experiment
-from kelbench.config.methods import encoder_name, training_setup
+from kelbench.config.methods import training_setup
 from kelbench.data.prepared import PREPARED_FOLDER, PreparedDataset
 from kelbench.leaderboard.claims import attach_published, judge_claims
 from kelbench.leaderboard.records import difference_record
@@ -129,7 +129,7 @@ def run_rows(dataset: PreparedDataset, result: RunResult) -> list[Row]:
                 "preset": run.preset,
                 "method": run.method_label,
                 "engine": run.engine,
-                "encoder": encoder_name(run.settings),
+                "encoder": run.encoder,
                 "mean": mean(values),
                 "sd": standard_deviation(values),
                 "ci_seed": seed_interval(values),

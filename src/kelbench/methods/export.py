@@ -14,6 +14,7 @@ from kelbench.config.experiment import Run
 from kelbench.data.prepared import PreparedDataset
 from kelbench.encoders.aligned import AlignedTables
 from kelbench.encoders.conditioned import ConditionedTables
+from kelbench.encoders.decoded import DecodedTables
 from kelbench.encoders.load import load_model
 from kelbench.encoders.sparse import SparseTables
 
@@ -21,8 +22,8 @@ from kelbench.encoders.sparse import SparseTables
 def export_embeddings(run: Run, seed: int | None, prepared: Path, results: Path, out: Path) -> list[Path]:
     """Write `model.safetensors`, `entities.tsv` and `relations.tsv` into `out`; a TSV line is a label and its numbers.
 
-    Of CLEP these are the graph encoder's vectors, and `descriptions.tsv` has those of the entities' texts in the shared
-    space.
+    Of a graph encoder these are its vectors; of CLEP's, `descriptions.tsv` has those of the entities' texts in the
+    shared space.
 
     Returns:
         the paths.
@@ -37,9 +38,9 @@ def export_embeddings(run: Run, seed: int | None, prepared: Path, results: Path,
     if isinstance(tables, SparseTables):
         raise UserError(f"{run.name} has sparse vectors over words or entities, which export cannot write as tables")
     relations, entities = dataset.relation_labels(), dataset.entity_labels()
-    if isinstance(tables, AlignedTables) or tables.reciprocal:
+    nodes = tables.node if isinstance(tables, AlignedTables | DecodedTables) else tables.entity
+    if isinstance(tables, AlignedTables | DecodedTables) or tables.reciprocal:
         relations = [*relations, *(f"inverse of {label}" for label in relations)]
-    nodes = tables.node if isinstance(tables, AlignedTables) else tables.entity
     parts = {"entities": (entities, nodes), "relations": (relations, tables.relation)}
     if isinstance(tables, AlignedTables):
         parts["descriptions"] = (entities, tables.text[tables.text_of_entity])

@@ -57,7 +57,9 @@ def train_run(run: Run, prepared: Path, results: Path, threads: int) -> None:
         with locked(folder / ".lock", f"{folder}") if first else nullcontext():
             _LOG.info("training %s on %s, seed %d", run.name, run.dataset, seed)
             began = time.monotonic()
-            model = module.train(TrainingJob(dataset, run.method, run.settings, seed, run.threads, folder, run.device))
+            start = run.started_from(results, seed)
+            job = TrainingJob(dataset, run.method, run.settings, seed, run.threads, folder, run.device, start)
+            model = module.train(job)
             if first:
                 _write_model(folder, model, run, seed, time.monotonic() - began)
 

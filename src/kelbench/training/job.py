@@ -16,6 +16,7 @@ from kelbench.config.methods import MethodSettings
 from kelbench.data.prepared import PreparedDataset
 from kelbench.encoders.aligned import AlignedTables
 from kelbench.encoders.conditioned import ConditionedTables
+from kelbench.encoders.decoded import DecodedTables
 from kelbench.encoders.sparse import SparseTables
 from kelbench.encoders.tables import EmbeddingTables
 
@@ -35,6 +36,7 @@ class TrainingJob:
         threads: threads granted, equal to those configured.
         folder: where checkpoints may be kept while training runs.
         device: where kelbench's own engine keeps its tables.
+        started_from: the file of the model that training goes on from; None for none.
     """
 
     dataset: PreparedDataset
@@ -44,6 +46,7 @@ class TrainingJob:
     threads: int
     folder: Path
     device: str = "cpu"
+    started_from: Path | None = None
 
     def refuse_new_entities(self) -> None:
         """For methods that learn a vector for each entity of training.
@@ -91,7 +94,7 @@ class TrainedModel:
         facts: what else the report should show: `converged`, `epochs`, `best_epoch`, `parameters` and so on.
     """
 
-    tables: EmbeddingTables | SparseTables | ConditionedTables | AlignedTables | None
+    tables: EmbeddingTables | SparseTables | ConditionedTables | AlignedTables | DecodedTables | None
     curve: list[dict[str, Any]] = field(default_factory=list)
     timing: list[dict[str, Any]] = field(default_factory=list)
     facts: dict[str, Any] = field(default_factory=dict)

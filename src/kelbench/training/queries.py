@@ -60,3 +60,10 @@ class Queries:
             places = np.arange(offsets[-1]) + np.repeat(self.offsets[which] - offsets[:-1], lengths)
             arrays = self.given[which], self.relations[which], offsets, self.answers[places]
             yield QueryBatch(self.side, *(torch.from_numpy(array) for array in arrays))
+
+
+def both_directions(triples: np.ndarray, num_relations: int) -> np.ndarray:
+    """Triples int64 `(2n, 3)`: the given ones `(n, 3)`, then (tail, relation + num_relations, head) of each."""
+    head, relation, tail = np.asarray(triples).astype(np.int64).T
+    forward = np.stack([head, relation, tail], axis=1)
+    return np.concatenate([forward, np.stack([tail, relation + num_relations, head], axis=1)])

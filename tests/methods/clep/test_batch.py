@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from kelbench.methods.clep.batch import Batches, both_directions
+from kelbench.methods.clep.batch import Batches
+from kelbench.training.queries import both_directions
 
 RELATIONS = 2
 # Texts: entities 0 and 1 share one, entities 4 and 5 another.

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
+from kelbench.config.graph_encoder import GraphEncoderSettings
 from kelbench.encoders.graph.adjacency import Adjacency
 from kelbench.encoders.graph.compgcn import CompGCNLayer, Composition
 from kelbench.encoders.graph.rgcn import RGCNLayer
@@ -72,6 +73,30 @@ class GraphEncoder(nn.Module):
             if kind == "compgcn"
             else RGCNLayer(width, num_relations, bases, dropout, generator)
             for _ in range(layers)
+        )
+
+    @classmethod
+    def of(
+        cls,
+        settings: GraphEncoderSettings,
+        num_relations: int,
+        num_nodes: int,
+        text_width: int,
+        generator: torch.Generator,
+    ) -> GraphEncoder:
+        """The encoder that settings ask for; of `num_nodes` and `text_width` it takes what its features need."""
+        return cls(
+            settings.kind,
+            settings.width,
+            num_relations,
+            settings.layers,
+            settings.composition or "sub",
+            settings.bases or 1,
+            settings.dropout,
+            settings.layer_dropout,
+            free_nodes=None if settings.features == "text" else num_nodes,
+            text_width=None if settings.features == "free" else text_width,
+            generator=generator,
         )
 
     def forward(self, adjacency: Adjacency, text: Tensor | None = None) -> tuple[Tensor, Tensor]:

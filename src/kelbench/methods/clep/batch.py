@@ -9,7 +9,7 @@ import numpy as np
 
 from kelbench.config.clep import ContrastiveSettings
 from kelbench.ranking.known_answers import KnownAnswers
-from kelbench.training.queries import Queries
+from kelbench.training.queries import Queries, both_directions
 from kelbench.training.randomness import counter_generator
 
 Pairs = tuple[np.ndarray, np.ndarray]
@@ -132,13 +132,6 @@ class Batches:
 
     def _relations_of(self, relations: np.ndarray) -> np.ndarray:
         return relations[:0] if self._own else relations
-
-
-def both_directions(triples: np.ndarray, num_relations: int) -> np.ndarray:
-    """Triples int64 `(2n, 3)`: the given ones `(n, 3)`, then (tail, relation + num_relations, head) of each."""
-    head, relation, tail = np.asarray(triples).astype(np.int64).T
-    forward = np.stack([head, relation, tail], axis=1)
-    return np.concatenate([forward, np.stack([tail, relation + num_relations, head], axis=1)])
 
 
 def _spans(start: np.ndarray, stop: np.ndarray) -> Pairs:

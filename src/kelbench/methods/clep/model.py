@@ -45,19 +45,8 @@ class ContrastiveModel(nn.Module):
             self.text_encoder.requires_grad_(False)
         options, width = settings.graph, settings.graph.width
         start, stop = dataset.spaces["train"]
-        self.graph = GraphEncoder(
-            options.kind,
-            width,
-            dataset.num_relations,
-            options.layers,
-            options.composition or "sub",
-            options.bases or 1,
-            options.dropout,
-            options.layer_dropout,
-            free_nodes=None if options.features == "text" else stop - start,
-            text_width=None if options.features == "free" else self.descriptions.width,
-            generator=generator(seed, "graph"),
-        )
+        texts = self.descriptions.width
+        self.graph = GraphEncoder.of(options, dataset.num_relations, stop - start, texts, generator(seed, "graph"))
         self.graph_head = Head(settings.head, width, settings.width, generator(seed, "graph head"))
         self.text_head = Head(settings.head, self.descriptions.width, settings.width, generator(seed, "text head"))
         self.log_scale = nn.Parameter(torch.tensor(-math.log(settings.temperature)))

@@ -1,0 +1,93 @@
+"""Training: seeds, resumption, what a start changes, no look at the test files; and it learns."""
+
+import numpy as np
+import pytest
+import torch
+
+from kelbench.data.prepared import PreparedDataset
+from kelbench.encoders.decoded import DecodedTables
+from kelbench.encoders.load import load_model
+from kelbench.methods.graph_decoders import train
+from kelbench.methods.graph_decoders.model import GraphDecoder
+from kelbench.methods.graph_decoders.training import GraphDecoderTraining
+from kelbench.tasks.link_prediction import evaluate
+from kelbench.training import loop
+
+BINARY = {"loss": "binary_cross_entropy", "label_smoothing": 0.1}
+VARIANTS = {
+    "transe": {"decoder": "transe"},
+    "distmult": {"entity_bias": True, "gradient_norm": 1.0, "weight_decay": 0.01},
+    "rescal": {"decoder": "rescal", "mapping": False, "warmup": 0.2, "decay": True},
+    "conve": {"decoder": "conve", "entity_bias": True},
+    "binary transe": {"decoder": "transe", "loss": "binary_cross_entropy", "margin": 3.0},
+    "binary conve": {"decoder": "conve", "graph": {"drop_batch_edges": True, "composition": "mult"}, **BINARY},
+    "r-gcn": {"graph": {"kind": "rgcn", "composition": None, "bases": 3, "drop_batch_edges": True}, **BINARY},
+    "no edges": {"graph": {"adjacency": "none"}},
+    "random edges": {"graph": {"adjacency": "random"}},
+}
+
+
+@pytest.fixture
+def dataset(small_graph):
+    return PreparedDataset(small_graph)
+
+
+def training_of(dataset, options, seed=1, start=None):
+    model = GraphDecoder(options, dataset, seed, start)
+    return GraphDecoderTraining(model, np.asarray(dataset.triples("train")), dataset.num_relations, seed)
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_a_run_repeats_bit_by_bit_learns_and_is_ranked_from_its_file(dataset, make_settings, make_job, digest, name):
+    options = make_settings(**VARIANTS[name])
+    digests = []
+    for seed, folder in ((1, "one"), (1, "same"), (2, "other")):
+        torch.rand(seed)  # the global state is not what decides
+        job = make_job(dataset, options, seed, folder)
+        trained = train(job)
+        digests.append(digest(job, trained))
+    assert digests[0] == digests[1] != digests[2]
+    losses = [record["loss"] for record in trained.curve]
+    assert losses[-1] < losses[0]
+    loaded = load_model(job.folder / "model.safetensors", dataset)
+    assert isinstance(loaded, DecodedTables)
+    entities, relations = torch.tensor([3, 4, 5]), torch.tensor([0, 1, 2])
+    for side in ("head", "tail"):
+        one, other = (table.queries(side, entities, relations, torch.float64) for table in (trained.tables, loaded))
+        assert one.dtype == torch.float64
+        assert torch.equal(one, other)
+    evaluate(loaded, dataset, job.folder)
+    assert (job.folder / "ranks.test.npz").is_file()
+
+
+class Killed(Exception):
+    pass
+
+
+@pytest.mark.parametrize(("epoch", "step"), [(1, 2), (2, 0)])
+@pytest.mark.parametrize("name", ["distmult", "binary conve"])
+def test_a_resumed_run_ends_with_the_same_bits(
+    dataset, make_settings, make_job, digest, monkeypatch, name, epoch, step
+):
+    options = make_settings(**VARIANTS[name] | {"early_stopping": {"every": 2, "patience": 9}})
+    quiet = make_job(dataset, options, folder="quiet")
+    undisturbed = train(quiet)
+    job, original = make_job(dataset, options), GraphDecoderTraining.step
+
+    def until(self, batch, *place):
+        if place == (epoch, step):
+            raise Killed
+        return original(self, batch, *place)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
+        patch.setattr(GraphDecoderTraining, "step", until)
+        with pytest.raises(Killed):
+            train(job)
+        assert (job.folder / "checkpoint.pt").is_file()
+    begun = []
+    monkeypatch.setattr(GraphDecoderTraining, "step", lambda *a: (begun.append(a[2:]), original(*a))[1])
+    resumed = train(job)
+    assert begun[0] == (epoch, step)
+    assert digest(job, resumed) == digest(quiet, undisturbed)
+    assert resumed.curve == undisturbed.curve
