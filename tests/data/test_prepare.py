@@ -94,6 +94,18 @@ def test_ids_are_places_among_sorted_labels(family, prepare_it):
         dataset.entity_texts("glos")
 
 
+def test_labels_that_are_names_become_a_source_of_texts(make_dataset, tsv, prepare_it):
+    contents = {"train.tsv": tsv("New_York r a"), "valid.tsv": tsv("a r New_York"), "test.tsv": tsv("d__x r a")}
+    parts = {part: f"{part}.tsv" for part in ("train", "valid", "test")}
+    dataset = prepare_it(make_dataset("transductive", contents, parts, labels_are_names=True))
+    assert dataset.text_sources == ["name"]
+    assert dataset.name_source == "name"
+    assert dataset.entity_texts("name") == ["New York", "a", "d x"]
+    other = {"entity_texts": {"name": {"file": "train.tsv", "format": "tsv"}}}
+    with pytest.raises(ValueError, match="itself the source of texts `name`"):
+        make_dataset("transductive", contents, parts, labels_are_names=True, **other)
+
+
 def test_transductive_candidates_and_filters(family, prepare_it):
     dataset = prepare_it(family())
     train = {"b r a", "a s c", "c r b"}

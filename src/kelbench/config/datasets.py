@@ -149,6 +149,9 @@ class DatasetSettings(Settings):
         default_factory=dict, description="source of texts -> where they stand; a run takes the first unless it says"
     )
     entity_names: str | None = Field(None, description="the source of texts that holds nothing but names")
+    labels_are_names: bool = Field(
+        False, description="labels of entities are names with _ for spaces: texts of the source `name`"
+    )
     relation_texts: TextSource | None = Field(None, description="names or descriptions of relations")
     draw: DrawnInference | None = Field(None, description="for layout: drawn")
     held_out: HeldOutEntities | None = Field(None, description="for layouts semi and full")
@@ -168,6 +171,8 @@ class DatasetSettings(Settings):
             raise ValueError("built goes without files, triples and texts")
         if self.built is not None and self.layout not in ("pairs", "semi", "full"):
             raise ValueError(f"built goes with layout: pairs, semi or full, found {self.layout}")
+        if self.labels_are_names and (self.built is not None or "name" in self.entity_texts or self.entity_names):
+            raise ValueError("labels_are_names is itself the source of texts `name`, and of names; remove the other")
         if "relations" in self.entity_texts:
             raise ValueError("entity_texts: relations cannot name a source; the manifest counts relations under it")
         if self.text_tasks and self.built is None:

@@ -23,7 +23,7 @@ from kelbench.data.draw import split_by_fractions
 from kelbench.data.fetch import open_verified
 from kelbench.data.layouts import Graphs, Split, read_graphs, read_parts, transductive_splits
 from kelbench.data.prepared import MANIFEST_FORMAT
-from kelbench.data.texts import read_texts
+from kelbench.data.texts import one_line, read_texts
 from kelbench.data.triple_files import Normalised, Numbering, read_triples
 
 _LOG = logging.getLogger("kelbench.data.prepare")
@@ -127,7 +127,12 @@ def _read_files(settings: DatasetSettings) -> tuple[Inputs, Graphs, Texts]:
         settings, lambda part, entities, relations: inputs.triples(settings.triples[part], entities, relations)
     )
     entity_texts = {name: inputs.texts(source) for name, source in settings.entity_texts.items()}
-    return inputs, graphs, Texts(entity_texts, inputs.texts(settings.relation_texts), settings.entity_names)
+    names = settings.entity_names
+    if settings.labels_are_names:
+        names = "name"
+        labels = {label for space in graphs.spaces.values() for label in space}
+        entity_texts[names] = {label: one_line(label.replace("_", " ")) for label in sorted(labels)}
+    return inputs, graphs, Texts(entity_texts, inputs.texts(settings.relation_texts), names)
 
 
 def _built(settings: DatasetSettings, sources: Sources) -> tuple[Inputs, Graphs, Texts]:
