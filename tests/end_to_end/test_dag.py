@@ -18,6 +18,7 @@ TREE = ("Snakefile", "workflow", "profiles", "src", "config", "requirements.lock
 SHIPPED = {
     "atlas": (2, 47, 2),
     "atlas-minilm": (1, 9, 1),
+    "clep-gpt2": (1, 6),
     "codex-s": (1, 7),
     "engines": (1, 6),
     "fb15k-237": (1, 8),
