@@ -71,6 +71,24 @@ def test_training_takes_the_prose_that_it_learns_language_from(make, tmp_path, m
     }
 
 
+def test_a_run_that_starts_from_another_waits_for_its_models(make):
+    graph = {"graph": {"kind": "rgcn", "bases": 2, "layers": 1, "width": 8, "features": "free"}}
+    runs = {
+        "r-gcn": {"method": "rgcn_distmult", "datasets": ["nations", "own"], "settings": graph},
+        "warm": {"method": "warm_distmult", "datasets": ["nations"], "settings": graph | {"start": "r-gcn"}},
+    }
+    plan = make(runs=runs)
+    before, after = plan.training_files(of("nations", "r-gcn")), plan.training_files(of("nations", "warm"))
+    assert after[: len(before)] == before
+    assert after[len(before) :] == [
+        "results/tiny/nations/r-gcn/seed-1/model.safetensors",
+        "results/tiny/nations/r-gcn/seed-2/model.safetensors",
+    ]
+    assert plan.training_code(of("nations", "warm")) == plan.training_code(of("nations", "r-gcn"))
+    with pytest.raises(UserError, match=r"run warm on own: start names r-gcn, which is no other run on own"):
+        make(runs={"r-gcn": runs["r-gcn"] | {"datasets": ["nations"]}, "warm": runs["warm"] | {"datasets": ["own"]}})
+
+
 def test_the_digest_of_a_corpus_follows_what_decides_its_lines(make, monkeypatch):
     plan, wildcards = make(), SimpleNamespace(corpus="prose")
     assert "prose" in plan.corpora

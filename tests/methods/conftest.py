@@ -40,3 +40,18 @@ def described(tmp_path, make_prepared):
     }
     (folder / "manifest.json").write_text(json.dumps(manifest))
     return PreparedDataset(folder)
+
+
+@pytest.fixture
+def closed(described):
+    """The graph `described` without its inference graph: test triples are of entities that training knows."""
+    manifest = json.loads((described.folder / "manifest.json").read_text())
+    manifest["entity_spaces"].pop("test")
+    filters = ["train/triples.npy", "valid/triples.npy", "test/triples.npy"]
+    manifest["splits"]["test"] = {
+        "space": "train",
+        "protocols": [{"candidates": "all", "spaces": ["train"], "filter": filters}],
+    }
+    (described.folder / "manifest.json").write_text(json.dumps(manifest))
+    np.save(described.folder / "test/triples.npy", np.array([[0, 0, 1], [4, 1, 5]], dtype=np.int32))
+    return PreparedDataset(described.folder)

@@ -1,17 +1,14 @@
 """Settings that pre-train on a small graph in a second, and the graph with free vectors for all its nodes."""
 
 import hashlib
-import json
 
 import numba
-import numpy as np
 import pytest
 import torch
 
 from kelbench.base.files import sha256_file
 from kelbench.config.clep import ContrastiveSettings
 from kelbench.config.text_encoder import TextEncoderSettings
-from kelbench.data.prepared import PreparedDataset
 from kelbench.encoders.text_encoder import make_encoder
 from kelbench.training.job import TrainingJob
 
@@ -63,21 +60,6 @@ def make_job(tmp_path):
         return TrainingJob(dataset, "clep", options, seed, 1, tmp_path / folder)
 
     return job
-
-
-@pytest.fixture
-def closed(described):
-    """The graph `described` without its inference graph: test triples are of entities that training knows."""
-    manifest = json.loads((described.folder / "manifest.json").read_text())
-    manifest["entity_spaces"].pop("test")
-    filters = ["train/triples.npy", "valid/triples.npy", "test/triples.npy"]
-    manifest["splits"]["test"] = {
-        "space": "train",
-        "protocols": [{"candidates": "all", "spaces": ["train"], "filter": filters}],
-    }
-    (described.folder / "manifest.json").write_text(json.dumps(manifest))
-    np.save(described.folder / "test/triples.npy", np.array([[0, 0, 1], [4, 1, 5]], dtype=np.int32))
-    return PreparedDataset(described.folder)
 
 
 @pytest.fixture

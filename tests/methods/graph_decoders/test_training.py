@@ -10,6 +10,7 @@ from kelbench.encoders.load import load_model
 from kelbench.methods.graph_decoders import train
 from kelbench.methods.graph_decoders.model import GraphDecoder
 from kelbench.methods.graph_decoders.training import GraphDecoderTraining
+from kelbench.scoring import similarity_matrix
 from kelbench.tasks.link_prediction import evaluate
 from kelbench.training import loop
 
@@ -91,3 +92,37 @@ def test_a_resumed_run_ends_with_the_same_bits(
     assert begun[0] == (epoch, step)
     assert digest(job, resumed) == digest(quiet, undisturbed)
     assert resumed.curve == undisturbed.curve
+
+
+def test_no_file_of_the_test_split_reaches_training(small_graph, make_settings, make_job):
+    weights = []
+    for folder in ("before", "after"):
+        trained = train(make_job(PreparedDataset(small_graph), make_settings(epochs=2), folder=folder))
+        weights.append((trained.tables.node, trained.curve))
+        (small_graph / "test/triples.npy").unlink(missing_ok=True)
+    assert torch.equal(weights[0][0], weights[1][0])
+    assert weights[0][1] == weights[1][1]
+
+
+@pytest.mark.parametrize("kind", ["transe", "distmult", "rescal", "conve"])
+def test_a_memorable_graph_is_learned(dataset, make_settings, make_job, kind):
+    quiet = {"width": 16, "dropout": 0.0, "layer_dropout": 0.0}
+    undropped = {"feature_dropout": 0.0, "hidden_dropout": 0.0}
+    image = (
+        {"convolution": {"kernel": 3, "filters": 8, "rows": 4, "columns": 4, **undropped}} if kind == "conve" else {}
+    )
+    rates = {"learning_rate": 0.02, "epochs": 80, "early_stopping": {"every": 80, "patience": 9}}
+    tables = train(make_job(dataset, make_settings(kind, quiet, **image, **rates))).tables
+    triples = torch.from_numpy(np.array(dataset.triples("train"))).long()
+    # A query has several answers in this graph, of which any may come first.
+    known = {}
+    for head, relation, tail in triples.tolist():
+        known.setdefault((head, relation), set()).add(tail)
+    scores = similarity_matrix(
+        tables.similarity, tables.queries("tail", triples[:, 0], triples[:, 1]), tables.candidates(torch.arange(24))
+    )
+    best = scores.argmax(1).tolist()
+    right = [
+        answer in known[head, relation] for answer, (head, relation, _) in zip(best, triples.tolist(), strict=True)
+    ]
+    assert np.mean(right) > 0.6
