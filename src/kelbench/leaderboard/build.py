@@ -14,6 +14,7 @@ from kelbench.config.experiment import Experiment
 from kelbench.config.methods import training_setup
 from kelbench.data.prepared import PREPARED_FOLDER, PreparedDataset
 from kelbench.leaderboard.claims import attach_published, judge_claims
+from kelbench.leaderboard.fine_tuning import starts_compared
 from kelbench.leaderboard.records import difference_record
 from kelbench.leaderboard.results import (
     KEYS,
@@ -97,6 +98,11 @@ def build_leaderboard(experiment: Experiment, out: Path) -> None:
             item
             for name in datasets
             for item in differences_to_one(name, experiment.settings.compared_with, whole, results, comparison)
+        ],
+        "fine_tuning": [
+            item
+            for name in datasets
+            for item in starts_compared(whole, name, _settings_on(name, experiment), comparison.between)
         ],
         "datasets": {name: _dataset_record(dataset) for name, dataset in datasets.items()},
         "runs": _run_records(experiment, results),
@@ -235,6 +241,13 @@ def differences_to_one(
         turned = {"difference": -record["difference"], "interval": (-high, -low)}
         records.append({"run": run, "compared_with": one, **record, **turned})
     return records
+
+
+def _settings_on(dataset: str, experiment: Experiment) -> dict[str, dict[str, Any]]:
+    """Run -> its settings, of the runs on a dataset."""
+    return {
+        run: found.settings.model_dump(mode="json") for (name, run), found in experiment.runs.items() if name == dataset
+    }
 
 
 def _dataset_record(dataset: PreparedDataset) -> dict[str, Any]:

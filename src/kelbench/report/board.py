@@ -109,6 +109,10 @@ class Board:
         found = [dict(item) for item in self.content["comparisons"] if item["dataset"] == dataset]
         return sorted(found, key=lambda item: -item["difference"])
 
+    def fine_tuning(self, dataset: str) -> list[dict[str, Any]]:
+        """Runs that went on from another minus those that began otherwise; empty where there are none."""
+        return [dict(item) for item in self.content.get("fine_tuning", []) if item["dataset"] == dataset]
+
     def breakdowns(self, dataset: str, run: str, kind: str) -> list[Row]:
         """MRR rows of a run by `relation`, `category` or `degree`."""
         found = [
