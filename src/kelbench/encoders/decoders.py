@@ -39,7 +39,7 @@ class DistMult(nn.Module):
 
 
 class RESCAL(nn.Module):
-    """h^T W_r e (Nickel et al. 2011, Section 3.1), with a matrix for each relation and each inverse.
+    """h^T W_r e (Nickel et al. 2011, Equation 1), with a matrix for each relation and each inverse.
 
     The graph encoder's vectors of relations are not used.
     """
@@ -71,9 +71,9 @@ class RESCAL(nn.Module):
 class ConvE(nn.Module):
     """f(vec(f([h; r] * w)) W) . e (Dettmers et al. 2018, Equation 1), laid out as in the code of Vashishth et al. 2020.
 
-    There the numbers of h and r alternate in the image, where Dettmers et al. set h above r; batch normalization is
-    applied to the image, to each filter's output and to the query, dropout after the last two rectifiers' inputs or
-    outputs as below; the image itself is not dropped from.
+    There the numbers of h and r alternate in the image, where Dettmers et al. set h above r. Batch normalization is
+    applied to the image, to the output of each filter and to the projection; dropout to the rectified outputs of the
+    filters and, before its normalization, to the projection.
     """
 
     similarity: Similarity = "dot"

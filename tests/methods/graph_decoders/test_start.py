@@ -11,7 +11,9 @@ from kelbench.base.errors import UserError
 from kelbench.config.experiment import Experiment
 from kelbench.encoders.load import load_model
 from kelbench.methods import graph_decoders
+from kelbench.methods.export import export_embeddings
 from kelbench.methods.graph_decoders.model import GraphDecoder
+from kelbench.methods.predict import predict_table
 from kelbench.methods.run import evaluate_run, train_run
 
 GRAPH = {"kind": "compgcn", "composition": "sub", "layers": 1, "width": 8, "features": "free"}
@@ -107,6 +109,19 @@ def test_a_started_run_is_ranked_and_may_be_asked(trained, experiment, closed, t
     assert (place("tuned", 2) / "metrics.json").is_file()
     model = load_model(place("tuned", 1) / "model.safetensors", closed)
     assert model.notes["graph"]["layers"] == 1
+    asked = (experiment().run("described", "tuned"), 2, closed.folder.parent, tmp_path / "results")
+    for given in (("e4", "r1", None), (None, "r1", "e4")):
+        answers = predict_table(*asked, *given, 5).splitlines()
+        assert answers[0].split("\t")[:3] == ["rank", "score", "answer"]
+        assert len(answers) == 6
+    files = {path.name: path for path in export_embeddings(*asked, tmp_path / "out")}
+    assert set(files) == {"model.safetensors", "entities.tsv", "relations.tsv"}
+    assert len(files["entities.tsv"].read_text().splitlines()) == 20
+    assert [line.split("\t")[0] for line in files["relations.tsv"].read_text().splitlines()][3:] == [
+        "inverse of r0",
+        "inverse of r1",
+        "inverse of r2",
+    ]
 
 
 def test_the_model_to_start_from_must_be_there_and_fit(trained, experiment, closed, tmp_path):
