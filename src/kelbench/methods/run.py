@@ -96,7 +96,7 @@ def _start(run: Run, threads: int) -> None:
     set_threads(run.threads)
     torch.use_deterministic_algorithms(True)
     # Nothing here reads memory before it is written; filling it first took a tenth of CLEP's training time.
-    torch.utils.deterministic.fill_uninitialized_memory = False
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
 
 
 def _write_model(folder: Path, model: TrainedModel, run: Run, seed: int, seconds: float) -> None:
