@@ -196,7 +196,8 @@ def test_the_space_is_measured_before_and_after(closed, make_settings, make_job)
     assert before["own_descriptions"]["auc"] < 0.8
     assert after["own_descriptions"]["auc"] > 0.9
     assert after["own_descriptions"]["mean_correct"] < before["own_descriptions"]["mean_correct"]
-    assert (after["candidates"], after["sharing"]) == (20, 2)
+    # Entities 1 and 2 share a text, and two more have the word "blue" alone.
+    assert (after["candidates"], after["sharing"]) == (20, 4)
     space = AlignedSpace(closed, own_descriptions=True)
     assert space.describe(trained.tables) == after
     assert space.describe(ContrastiveModel(options, closed, 1).tables()) == before
