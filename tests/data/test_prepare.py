@@ -477,7 +477,7 @@ def test_a_split_of_another_digest_is_refused(make_dataset, prepare_it, tsv):
         prepare_it(make_dataset("transductive", contents, parts, digests={"test/triples.npy": "0" * 64}))
 
 
-@pytest.mark.parametrize("name", ["atlas", "atlas-semi", "atlas-full"])
+@pytest.mark.parametrize("name", ["atlas", "atlas-tasks", "atlas-semi", "atlas-full"])
 def test_atlas_has_the_counts_and_digests_of_its_entries(name, registry, prepare_it):
     settings = load_dataset(name, registry)
     assert settings.counts is not None

@@ -141,6 +141,9 @@ class DatasetSettings(Settings):
     source: str = Field(description="who published it: a citation")
     built: Literal["atlas"] | None = Field(None, description="made by kelbench from its own sources; no files then")
     text_tasks: bool = Field(False, description="write the text tasks of a built dataset beside its graph")
+    without_task_facts: bool = Field(
+        False, description="leave out of a built graph the facts that validation and test examples of its tasks express"
+    )
     files: list[DatasetFile] = Field(default_factory=list, description="what to fetch")
     triples: dict[str, TripleSource] = Field(
         default_factory=dict, description="split or graph -> where its triples stand"
@@ -175,8 +178,12 @@ class DatasetSettings(Settings):
             raise ValueError("labels_are_names is itself the source of texts `name`, and of names; remove the other")
         if "relations" in self.entity_texts:
             raise ValueError("entity_texts: relations cannot name a source; the manifest counts relations under it")
-        if self.text_tasks and self.built is None:
-            raise ValueError("text_tasks goes with built")
+        for key, other, given in (
+            ("text_tasks", "built", self.built is not None),
+            ("without_task_facts", "text_tasks", self.text_tasks),
+        ):
+            if getattr(self, key) and not given:
+                raise ValueError(f"{key} goes with {other}")
         expected = _PARTS[self.layout]
         if self.built is None and set(self.triples) != set(expected):
             raise ValueError(
@@ -187,6 +194,10 @@ class DatasetSettings(Settings):
                 raise ValueError(f"the key {key} goes with layout: {' or '.join(layouts)}, and only with it")
         if self.entity_names is not None and self.entity_names not in self.entity_texts:
             raise ValueError(f"entity_names: {self.entity_names} is not one of entity_texts")
+        return self
+
+    @model_validator(mode="after")
+    def _files_there(self) -> Self:
         known = {file.name for file in self.files}
         parts: list[TripleSource | TextSource] = [*self.triples.values(), *self.entity_texts.values()]
         parts += [self.relation_texts] if self.relation_texts is not None else []

@@ -16,7 +16,7 @@ from kelbench.base.errors import ProblemList, UserError
 from kelbench.base.files import digest_of, sha256_file, write_array, write_json, write_text
 from kelbench.config.datasets import Counts, CustomDataset, DatasetSettings, SplitFractions, TextSource, TripleSource
 from kelbench.data.archives import open_member
-from kelbench.data.atlas.graph import NAMES, entity_texts, number_facts, relation_texts, source_digests
+from kelbench.data.atlas.graph import NAMES, entity_texts, facts_reader, relation_texts, source_digests
 from kelbench.data.atlas.sources import Sources, read_sources
 from kelbench.data.atlas.tasks.write import write_tasks
 from kelbench.data.draw import split_by_fractions
@@ -137,11 +137,8 @@ def _read_files(settings: DatasetSettings) -> tuple[Inputs, Graphs, Texts]:
 
 def _built(settings: DatasetSettings, sources: Sources) -> tuple[Inputs, Graphs, Texts]:
     inputs = Inputs({}, source_digests())
-
-    def read(_: str, entities: Numbering, relations: Numbering) -> np.ndarray:
-        return number_facts(sources, entities, relations)
-
-    return inputs, read_graphs(settings, read), Texts(entity_texts(sources), relation_texts(sources), NAMES)
+    graphs = read_graphs(settings, facts_reader(settings, sources))
+    return inputs, graphs, Texts(entity_texts(sources), relation_texts(sources), NAMES)
 
 
 def prepare_custom(name: str, custom: CustomDataset, base: Path, folder: Path) -> None:

@@ -7,6 +7,7 @@ import pytest
 from kelbench.base.errors import UserError
 from kelbench.data.atlas.sources import SOURCES, Mention, read_sources
 from kelbench.data.atlas.tasks.documents import PARTS, documents, sentence_spans
+from kelbench.data.atlas.tasks.facts import facts_outside_tasks
 from kelbench.data.atlas.tasks.questions import PLACEHOLDER, read_questions
 from kelbench.data.atlas.tasks.sentences import NO_RELATION
 from kelbench.data.atlas.tasks.write import TASKS, labels, task_examples, write_tasks
@@ -210,3 +211,16 @@ def test_questions_that_do_not_fit_are_refused(tmp_path, atlas):
     assert "questions.tsv:1: expected one {} in the question" in str(caught.value)
     assert "questions.tsv:2: expected a relation, head or tail, and a question" in str(caught.value)
     assert read_questions(SOURCES / "questions.tsv", atlas)
+
+
+def test_no_fact_outside_the_tasks_stands_in_a_held_out_example(atlas, examples):
+    left = facts_outside_tasks(atlas)
+    assert set(left) < set(atlas.facts)
+    linked = {frozenset((head, tail)) for head, _, tail in left}
+    for part in PARTS[1:]:
+        for example in examples["relation_classification"][part]:
+            assert frozenset((example["subject_id"], example["object_id"])) not in linked
+        for example in examples["entity_linking"][part]:
+            assert frozenset((example["document"], example["entity"])) not in linked
+    trained_on = [frozenset((e["document"], e["entity"])) for e in examples["entity_linking"][PARTS[0]]]
+    assert any(pair in linked for pair in trained_on)

@@ -12,14 +12,14 @@ from pathlib import Path
 import numpy as np
 
 from kelbench.config.datasets import load_dataset
-from kelbench.data.atlas.graph import number_facts
+from kelbench.data.atlas.graph import facts_reader
 from kelbench.data.atlas.sources import COARSE_TYPES, Sources, read_sources
 from kelbench.data.atlas.tasks.documents import PARTS
 from kelbench.data.atlas.tasks.write import labels, task_examples
 from kelbench.data.layouts import read_graphs
 
 _TEXT = Path(__file__).with_name("card.md")
-_DATASETS = ("atlas", "atlas-semi", "atlas-full")
+_DATASETS = ("atlas", "atlas-semi", "atlas-full", "atlas-tasks")
 _LABELS_SHOWN = 6
 
 
@@ -84,7 +84,8 @@ def _relations(sources: Sources) -> str:
 def _splits(sources: Sources) -> str:
     rows: list[tuple[object, ...]] = []
     for name in _DATASETS:
-        graphs = read_graphs(load_dataset(name), lambda _, ents, rels: number_facts(sources, ents, rels))
+        settings = load_dataset(name)
+        graphs = read_graphs(settings, facts_reader(settings, sources))
         spaces = [len(graphs.spaces.get(part, [])) for part in PARTS]
         rows.append((f"`{name}`", *(len(graphs.splits[part].triples) for part in PARTS), *spaces))
     header = ("dataset", "train", "valid", "test", "entities of train", "of valid alone", "of test alone")

@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from kelbench.base.files import sha256_file
+from kelbench.config.datasets import DatasetSettings
 from kelbench.data.atlas.sources import SOURCES, Sources
+from kelbench.data.atlas.tasks.facts import facts_outside_tasks
 from kelbench.data.triple_files import Numbering
 
 NAMES = "name"
 
 
-def number_facts(sources: Sources, entities: Numbering, relations: Numbering) -> np.ndarray:
-    """The facts as triples int32 `(n, 3)`, labels numbered as they come."""
-    rows = [(entities[head], relations[relation], entities[tail]) for head, relation, tail in sources.facts]
-    return np.array(rows, dtype=np.int32)
+def facts_reader(settings: DatasetSettings, sources: Sources) -> Callable[[str, Numbering, Numbering], np.ndarray]:
+    """What gives the facts of a built dataset as triples int32 `(n, 3)`, labels numbered as they come."""
+    facts = facts_outside_tasks(sources) if settings.without_task_facts else sources.facts
+
+    def read(_: str, entities: Numbering, relations: Numbering) -> np.ndarray:
+        if settings.without_task_facts:  # entities of which no fact is left are numbered as well
+            for entity in sources.entities:
+                entities[entity]
+        rows = [(entities[head], relations[relation], entities[tail]) for head, relation, tail in facts]
+        return np.array(rows, dtype=np.int32)
+
+    return read
 
 
 def entity_texts(sources: Sources) -> dict[str, dict[str, str]]:
