@@ -50,6 +50,33 @@ class Panel:
 Series = list[tuple[float, float]]
 
 
+@dataclass(frozen=True)
+class Frame:
+    """From data to places in a drawing: x from 0 to `last`, y from `low` to `high`."""
+
+    last: float
+    low: float
+    high: float
+
+    def place(self, x: float, y: float) -> tuple[float, float]:
+        """Across and down, with one decimal."""
+        across = LEFT + (WIDTH - LEFT - RIGHT) * (x / self.last if self.last else 0.0)
+        up = (y - self.low) / (self.high - self.low) if self.high > self.low else 0.0
+        return round(across, 1), round(HEIGHT - BOTTOM - (HEIGHT - TOP - BOTTOM) * up, 1)
+
+    def points(self, series: Series) -> str:
+        """The `points` attribute of a line through a series."""
+        return " ".join("{:g},{:g}".format(*self.place(x, y)) for x, y in series)
+
+    def x_ticks(self) -> tuple[Tick, ...]:
+        """Round numbers below the drawing."""
+        return tuple(Tick(self.place(x, self.low)[0], f"{x:g}") for x in nice_ticks(0.0, self.last) if x <= self.last)
+
+    def y_ticks(self, values: list[float]) -> tuple[Tick, ...]:
+        """These numbers beside it."""
+        return tuple(Tick(self.place(0.0, y)[1], f"{y:.4g}") for y in values)
+
+
 def read_curve(path: Path) -> list[dict[str, Any]]:
     """Records of a curve.jsonl or timing.jsonl.
 
@@ -106,36 +133,32 @@ def panels(curves: dict[str, list[list[dict[str, Any]]]]) -> list[Panel]:
 def _plot(title: str, run: str, seeds: list[Series], low: float, high: float) -> Plot:
     last = max(x for seed in seeds for x, _ in seed)
     y_ticks = nice_ticks(low, high)
-    low, high = min(low, y_ticks[0]), max(high, y_ticks[-1])
+    frame = Frame(last, min(low, y_ticks[0]), max(high, y_ticks[-1]))
     ends = [seed[-1][1] for seed in seeds if seed]
     description = f"{run}, {len(ends)} seeds, up to epoch {last:g}; last values {min(ends):.3g} to {max(ends):.3g}"
-
-    def place(x: float, y: float) -> tuple[float, float]:
-        across = LEFT + (WIDTH - LEFT - RIGHT) * (x / last if last else 0.0)
-        up = (y - low) / (high - low) if high > low else 0.0
-        return round(across, 1), round(HEIGHT - BOTTOM - (HEIGHT - TOP - BOTTOM) * up, 1)
-
-    def line(series: Series) -> str:
-        return " ".join("{:g},{:g}".format(*place(x, y)) for x, y in thinned(series))
-
     mean = mean_series(seeds)
     return Plot(
         title=title,
         description=description,
-        seeds=tuple(line(seed) for seed in seeds if seed),
-        mean=line(mean) if mean else None,
-        x_ticks=tuple(Tick(place(x, low)[0], f"{x:g}") for x in nice_ticks(0.0, last) if x <= last),
-        y_ticks=tuple(Tick(place(0.0, y)[1], f"{y:.4g}") for y in y_ticks),
+        seeds=tuple(frame.points(thinned(seed)) for seed in seeds if seed),
+        mean=frame.points(thinned(mean)) if mean else None,
+        x_ticks=frame.x_ticks(),
+        y_ticks=frame.y_ticks(y_ticks),
     )
 
 
 def mean_series(seeds: list[Series]) -> Series:
     """Mean over seeds at the epochs that every seed has: none stopped earlier there."""
+    return [(x, sum(ys) / len(ys)) for x, ys in shared_epochs(seeds)]
+
+
+def shared_epochs(seeds: list[Series]) -> list[tuple[float, list[float]]]:
+    """The epochs that every seed has, with the value of each."""
     by_epoch: dict[float, list[float]] = {}
     for seed in seeds:
         for x, y in seed:
             by_epoch.setdefault(x, []).append(y)
-    return [(x, sum(ys) / len(ys)) for x, ys in sorted(by_epoch.items()) if len(ys) == len(seeds)]
+    return [(x, ys) for x, ys in sorted(by_epoch.items()) if len(ys) == len(seeds)]
 
 
 def thinned(series: Series) -> Series:

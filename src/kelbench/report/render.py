@@ -11,6 +11,8 @@ from kelbench.leaderboard.results import seed_folder
 from kelbench.report import curves, sections
 from kelbench.report.board import Board
 from kelbench.report.claims_section import claims_tables
+from kelbench.report.clep import clep_page
+from kelbench.report.clep_runs import Curves
 from kelbench.report.costs import read_costs
 from kelbench.report.exports import downloads, exports, settings_text
 from kelbench.report.findings import word_bag_sentences
@@ -40,13 +42,15 @@ def render_report(experiment: Experiment, leaderboard: Path, out: Path) -> Path:
     """
     board = Board(leaderboard)
     files = exports(board)
+    learned = {name: _curves(board, experiment, name) for name in board.datasets}
     context = {
         "title": board.content["title"],
         "experiment": board.content["experiment"],
         "config": experiment.path.as_posix(),
-        "datasets": [_dataset(board, experiment, name) for name in board.datasets],
+        "datasets": [_dataset(board, name, learned[name]) for name in board.datasets],
         "word_bags": word_bag_sentences(board),
         "kepler": kepler_page(board),
+        "clep": clep_page(board, learned),
         "engines": sections.engines_table(board),
         "same_vectors": sections.same_vectors_table(board),
         "claims": claims_tables(board),
@@ -64,7 +68,7 @@ def render_report(experiment: Experiment, leaderboard: Path, out: Path) -> Path:
     return out / "index.html"
 
 
-def _dataset(board: Board, experiment: Experiment, name: str) -> dict[str, Any]:
+def _dataset(board: Board, name: str, learned: Curves) -> dict[str, Any]:
     record = board.datasets[name]
     spaces = {space: facts["stop"] - facts["start"] for space, facts in record["entity_spaces"].items()}
     return {
@@ -86,11 +90,11 @@ def _dataset(board: Board, experiment: Experiment, name: str) -> dict[str, Any]:
         "audit": sections.audit_table(board, name),
         "texts": sections.texts_table(board, name),
         "relation_pairs": sections.relation_pairs_table(board, name),
-        "panels": curves.panels(_curves(board, experiment, name)),
+        "panels": curves.panels(learned),
     }
 
 
-def _curves(board: Board, experiment: Experiment, dataset: str) -> dict[str, list[list[dict[str, Any]]]]:
+def _curves(board: Board, experiment: Experiment, dataset: str) -> Curves:
     methods, _ = board.ordered(dataset)
     read = {}
     for name in methods:

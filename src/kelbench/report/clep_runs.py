@@ -1,0 +1,215 @@
+"""Runs beside runs on the CLEP page: one setting changed at a time, and fine-tuning against other beginnings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from kelbench.report.board import Board
+from kelbench.report.charts import Chart, band_chart
+from kelbench.report.curves import Series, mean_series, series_of
+from kelbench.report.headline import METRIC_NAMES, MISSING, with_deviation
+from kelbench.report.tables import Cell, Column, Group, Table
+from kelbench.report.text import metric_value, p_value, share, signed
+
+CLEP = "CLEP"
+_BEGINNINGS = {"pre-training": "from CLEP", "random": "from random weights", "link prediction": "from link prediction"}
+
+Curves = dict[str, list[list[dict[str, Any]]]]
+Record = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class TuningView:
+    """Fine-tuning on one dataset: a chart for each fine-tuned run, and the differences on the test split."""
+
+    title: str
+    charts: list[tuple[str, Chart]]
+    table: Table
+
+
+def ablation_table(board: Board, dataset: str) -> Table | None:
+    """Every run of CLEP on a dataset, beside the one that the experiment compares with; None where there is none."""
+    methods = board.ordered(dataset)[0]
+    runs = [run for run in methods if board.runs(dataset)[run]["method"] == CLEP]
+    if not runs:
+        return None
+    compared = {item["run"]: item for item in board.comparisons(dataset)}
+    one = next((item["compared_with"] for item in compared.values()), None)
+    one = one if one in runs else None
+    columns = [
+        Column("Run"),
+        *([Column(f"Setting (in brackets: that of {one})")] if one else []),
+        Column("Texts"),
+        Column("Oracle MRR of the texts", True),
+        Column("Test MRR", True, "up"),
+        *(Column(METRIC_NAMES[metric], True, "down" if metric == "mr" else "up") for metric in _SHOWN),
+        *([Column(f"MRR minus {one}", True, "up"), Column("p (Holm)", True)] if one else []),
+    ]
+    rows = []
+    for run in runs:
+        row = board.row(dataset, run)
+        rows.append(
+            [
+                Cell(run, notes=(f"preset {board.runs(dataset)[run]['preset']}",)),
+                *([_changes_cell(board, dataset, run, one)] if one else []),
+                *_text_cells(board, dataset, run),
+                Cell(with_deviation(row), row["mean"]) if row else MISSING,
+                *(_metric(board, dataset, run, metric) for metric in _SHOWN),
+                *(_difference_cells(compared.get(run), run == one) if one else []),
+            ]
+        )
+    against = f", beside {one}" if one else ""
+    return Table(f"clep-runs-{dataset}", f"{board.title(dataset)}: runs of CLEP{against}", columns, [Group(rows)])
+
+
+_SHOWN = ("mr", "hits@1", "hits@10")
+
+
+def _metric(board: Board, dataset: str, run: str, metric: str) -> Cell:
+    row = board.row(dataset, run, metric)
+    return Cell(metric_value(metric, row["mean"]), row["mean"]) if row else MISSING
+
+
+def _changes_cell(board: Board, dataset: str, run: str, one: str) -> Cell:
+    if run == one:
+        return Cell("compared with")
+    changes = _changes(board, dataset, run, one)
+    return Cell(changes[0], notes=tuple(changes[1:])) if changes else Cell("none")
+
+
+def _changes(board: Board, dataset: str, run: str, other: str) -> list[str]:
+    """`key: value (the other's value)` of all settings that two runs differ in."""
+    ours, theirs = (flat(board.runs(dataset)[name]["settings"]) for name in (run, other))
+    keys = [key for key in {**ours, **theirs} if ours.get(key) != theirs.get(key)]
+    return [f"{key}: {_word(ours.get(key))} ({_word(theirs.get(key))})" for key in keys]
+
+
+def flat(settings: Record, prefix: str = "") -> Record:
+    """Settings with the keys of nested ones joined by dots; a list is one value."""
+    found: Record = {}
+    for key, value in settings.items():
+        found |= flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+    return found
+
+
+def _word(value: Any) -> str:
+    if value is None or value == []:
+        return "none"
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _text_cells(board: Board, dataset: str, run: str) -> list[Cell]:
+    """The source of texts that a run reads, and what a scorer reaches that knows which of them answers."""
+    records = {record["source"]: record for record in board.datasets[dataset]["audit"].get("texts", [])}
+    encoder = board.runs(dataset)[run]["settings"].get("encoder") or {}
+    source = encoder.get("texts") or next(iter(records), None)
+    if source is None:
+        return [MISSING, MISSING]
+    ceiling = records.get(source, {}).get("oracle_mrr")
+    name = Cell(source.replace("_", " "))
+    return [name, MISSING if ceiling is None else Cell(share(ceiling), ceiling)]
+
+
+def _difference_cells(item: Record | None, itself: bool) -> list[Cell]:
+    if itself:
+        return [Cell("compared with", 0.0), MISSING]
+    if item is None:
+        return [MISSING, MISSING]
+    low, high = item["interval"]
+    note = (f"{signed(low)} to {signed(high)}",)
+    difference = Cell(signed(item["difference"]), item["difference"], note, strong=low > 0 or high < 0)
+    return [difference, Cell(p_value(item["p_holm"]), item["p_holm"])]
+
+
+def tuning_view(board: Board, dataset: str, curves: Curves) -> TuningView | None:
+    """None where no run on the dataset goes on from another.
+
+    Args:
+        board: the leaderboard.
+        dataset: the dataset.
+        curves: run -> the records of each seed.
+    """
+    items = board.fine_tuning(dataset)
+    if not items:
+        return None
+    columns = [
+        Column("Run"),
+        Column("Compared with"),
+        Column("Test MRR", True, "up"),
+        Column("Test MRR of the other", True, "up"),
+        Column("Difference", True, "up"),
+        Column("Validation MRR"),
+        Column("Settings that differ"),
+    ]
+    rows = [_tuning_row(board, dataset, item, curves) for item in items]
+    title = board.title(dataset)
+    table = Table(
+        f"fine-tuning-{dataset}",
+        f"{title}: one decoder, other beginnings; paired over seeds and test triples",
+        columns,
+        [Group(rows)],
+    )
+    return TuningView(title, _tuning_charts(items, curves), table)
+
+
+def _tuning_row(board: Board, dataset: str, item: Record, curves: Curves) -> list[Cell]:
+    run, other = item["run"], item["compared_with"]
+    low, high = item["interval"]
+    notes = (f"{signed(low)} to {signed(high)}", f"{p_value(item['p_holm'])} (Holm)")
+    changes = [line for line in _changes(board, dataset, run, other) if not line.startswith("start:")]
+    return [
+        Cell(board.runs(dataset)[run]["method"], notes=(run,)),
+        Cell(_BEGINNINGS[item["other_began"]], notes=(other,)),
+        _mrr(board, dataset, run),
+        _mrr(board, dataset, other),
+        Cell(signed(item["difference"]), item["difference"], notes, strong=low > 0 or high < 0),
+        Cell(lead(_validation(curves, run), _validation(curves, other))),
+        Cell(changes[0], notes=tuple(changes[1:])) if changes else Cell("none"),
+    ]
+
+
+def _mrr(board: Board, dataset: str, run: str) -> Cell:
+    row = board.row(dataset, run)
+    return Cell(with_deviation(row), row["mean"]) if row else MISSING
+
+
+def lead(ours: list[Series], theirs: list[Series]) -> str:
+    """For how long the mean over seeds of one run is above another's, from the first validation that both have."""
+    others = dict(mean_series(theirs))
+    gaps = [(epoch, value > others[epoch]) for epoch, value in mean_series(ours) if epoch in others]
+    if not gaps:
+        return "no epoch in common"
+    last, first_ahead = gaps[-1][0], gaps[0][1]
+    turned = [epoch for epoch, _ in gaps[: next((i for i, gap in enumerate(gaps) if gap[1] != first_ahead), 0)]]
+    if not turned:
+        return f"ahead throughout, to epoch {last:g}" if first_ahead else f"never ahead, to epoch {last:g}"
+    return f"{'ahead' if first_ahead else 'behind'} until epoch {turned[-1]:g}, {_place_at_end(gaps)} in epoch {last:g}"
+
+
+def _place_at_end(gaps: list[tuple[float, bool]]) -> str:
+    return "ahead" if gaps[-1][1] else "behind"
+
+
+def _validation(curves: Curves, run: str) -> list[Series]:
+    return [series_of(curve, "validation_mrr") for curve in curves.get(run, [])]
+
+
+def _tuning_charts(items: list[Record], curves: Curves) -> list[tuple[str, Chart]]:
+    """A chart for each run that goes on from another, but for those that stand in another's chart."""
+    shown: dict[str, dict[str, str]] = {}
+    for item in items:
+        runs = shown.setdefault(item["run"], {item["run"]: item["began"]})
+        runs[item["compared_with"]] = item["other_began"]
+    within = {other for run, runs in shown.items() for other in runs if other != run}
+    charts = []
+    for run, runs in shown.items():
+        series = {f"{_BEGINNINGS[began]}: {name}": _validation(curves, name) for name, began in runs.items()}
+        ends = {name: mean_series(seeds) for name, seeds in series.items()}
+        words = "; ".join(f"{name} is at {end[-1][1]:.3f} in epoch {end[-1][0]:g}" for name, end in ends.items() if end)
+        chart = band_chart("Validation MRR by epoch", words, series)
+        if run not in within and chart is not None:
+            charts.append((run, chart))
+    return charts
