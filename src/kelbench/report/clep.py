@@ -73,7 +73,7 @@ def clep_page(board: Board, curves: dict[str, Curves]) -> ClepPage | None:
     """
     if not any(is_of_clep(run["method"]) for name in board.datasets for run in board.runs(name).values()):
         return None
-    claims: list[Record] = [c for c in board.content["claims"] if c["source"]["short"] in SOURCES]
+    claims = sorted((c for c in board.content["claims"] if c["source"]["short"] in SOURCES), key=_place)
     values = [claim for claim in claims if claim["kind"] == "value"]
     orders = [claim for claim in claims if claim["kind"] == "ordering"]
     return ClepPage(
@@ -88,10 +88,15 @@ def clep_page(board: Board, curves: dict[str, Curves]) -> ClepPage | None:
     )
 
 
+def _place(claim: Record) -> tuple[int, bool]:
+    """In the order of SOURCES; what was measured on validation triples comes after what was on test triples."""
+    return SOURCES.index(claim["source"]["short"]), claim["protocol"]["split"] == "valid"
+
+
 def _published(values: list[Record]) -> list[PublishedTable]:
-    """A table for each source and place in it, in the order of SOURCES."""
+    """A table for each source and place in it."""
     groups: dict[tuple[str, str], list[Record]] = {}
-    for record in sorted(values, key=lambda claim: SOURCES.index(claim["source"]["short"])):
+    for record in values:
         groups.setdefault((record["source"]["short"], record["source"]["where"]), []).append(record)
     return [
         PublishedTable(

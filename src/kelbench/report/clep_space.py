@@ -62,9 +62,9 @@ def space_view(board: Board, dataset: str) -> SpaceView | None:
         Column("Overlap before", True, "down"),
         Column("Overlap after", True, "down"),
         Column("Mean distance after: right, others", True),
-        Column("AUC after, equal texts counted as wrong", True, "up"),
-        Column("Overlap after, equal texts counted as wrong", True, "down"),
-        Column("Descriptions that another entity shares", True),
+        Column("AUC after, equal texts wrong", True, "up"),
+        Column("Overlap after, equal texts wrong", True, "down"),
+        Column("Entities with a shared text", True),
     ]
     rows = [_row(run, kind, seeds) for run, kind, seeds in measured]
     title = board.title(dataset)
@@ -116,6 +116,7 @@ def _row(run: str, kind: str, seeds: list[Measured]) -> list[Cell]:
     right, wrong = _mean(after, "mean_correct"), _mean(after, "mean_incorrect")
     low, high = _ends(after, "auc_lost_interval")
     change = f"{signed(-_mean(after, 'auc_lost'), 4)} ({signed(-high, 4)} to {signed(-low, 4)})"
+    pairs = after[0]["equal_pairs"]
     sharing, of = seeds[0]["after"]["sharing"], seeds[0]["after"]["candidates"]
     return [
         Cell(run, notes=(_KINDS[kind],) if kind != "answers" else ()),
@@ -124,8 +125,7 @@ def _row(run: str, kind: str, seeds: list[Measured]) -> list[Cell]:
         _with_interval(before, "overlap"),
         _with_interval(after, "overlap"),
         Cell(f"{right:.3f}, {wrong:.3f}", right),
-        _with_interval(equal, "auc", change),
-        _with_interval(equal, "overlap"),
+        *((_with_interval(equal, "auc", change), _with_interval(equal, "overlap")) if pairs else (MISSING, MISSING)),
         Cell(f"{count(sharing)} of {count(of)}", sharing / of) if of else MISSING,
     ]
 

@@ -193,15 +193,16 @@ def protocol_sentence(name: str, record: Record) -> str:
 
 
 def not_run(values: list[Record]) -> list[NotRun]:
-    """What is not run, rows with one command and one cost together."""
+    """What is not run, rows of one source with one command and one cost together."""
     several = len({record["source"]["short"] for record in values}) > 1
     groups: dict[tuple[str | None, ...], dict[str, dict[str, None]]] = {}
     for record in values:
         if record["verdict"] == NOT_RUN and record["metric"] == "mrr":
             cost = record["cost"] or {}
-            key = (record["experiment"], cost.get("words"), cost.get("where"), cost.get("url"))
-            name = record["printed_as"] or record["method"]
             source = record["source"]
+            owner = source["short"] if several else None
+            key = (owner, record["experiment"], cost.get("words"), cost.get("where"), cost.get("url"))
+            name = record["printed_as"] or record["method"]
             table = f"{source['short']}, {source['where']}" if several else source["where"]
             groups.setdefault(key, {}).setdefault(table, {})[name] = None
     return [
@@ -212,5 +213,5 @@ def not_run(values: list[Record]) -> list[NotRun]:
             where=where,
             url=url,
         )
-        for (experiment, words, where, url), tables in groups.items()
+        for (_, experiment, words, where, url), tables in groups.items()
     ]
