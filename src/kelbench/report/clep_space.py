@@ -16,10 +16,8 @@ from kelbench.report.text import count, interval, share, signed
 FARTHEST = 2.0
 # Fewer queries leave gaps in a histogram of 100 bins, which lower an overlap.
 FEW_QUERIES = 1000
-_KINDS = {
-    "answers": "head and relation ask for the tail's description, tail and inverse relation for the head's",
-    "own_descriptions": "a node asks for its own description",
-}
+# What asks, where it is no triple.
+_KINDS = {"answers": None, "own_descriptions": "a node asks for its own description"}
 _MOMENTS = {"before": "Before pre-training", "after": "After pre-training"}
 _RIGHT, _WRONG = "right description", "another description"
 _PUBLISHED = {
@@ -33,10 +31,10 @@ Measured = dict[str, Any]
 
 @dataclass(frozen=True)
 class SpacePanel:
-    """One run: its name, what asks, and the charts before and after."""
+    """One run: its name, what asks where that is no triple, and the charts before and after."""
 
     run: str
-    asked: str
+    asked: str | None
     charts: tuple[Chart, ...]
 
 
@@ -119,7 +117,7 @@ def _row(run: str, kind: str, seeds: list[Measured]) -> list[Cell]:
     pairs = after[0]["equal_pairs"]
     sharing, of = seeds[0]["after"]["sharing"], seeds[0]["after"]["candidates"]
     return [
-        Cell(run, notes=(_KINDS[kind],) if kind != "answers" else ()),
+        Cell(run, notes=(asked,) if (asked := _KINDS[kind]) else ()),
         _with_interval(before, "auc"),
         _with_interval(after, "auc"),
         _with_interval(before, "overlap"),
