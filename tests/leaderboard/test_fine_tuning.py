@@ -67,5 +67,10 @@ def test_without_equal_settings_the_best_on_validation_stands_in():
     assert compared(changed, random=0.9)[0]["compared_with"] == "random"
 
 
+def test_another_graph_encoder_is_no_twin():
+    changed = SETTINGS | {"distmult": SETTINGS["distmult"] | {"graph": {"kind": "rgcn"}}}
+    assert "tuned-distmult" not in [item["run"] for item in compared(changed)]
+
+
 def test_without_decoders_there_is_nothing():
     assert compared({"clep": SETTINGS["clep"]}) == []

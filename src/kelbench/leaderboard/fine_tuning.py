@@ -8,14 +8,18 @@ from kelbench.leaderboard.records import Compare, difference_record
 from kelbench.leaderboard.rows import Row, Rows, best_on_validation
 from kelbench.leaderboard.statistics import holm
 
+# What a beginning is compared with.
+_OTHERS = {"pre-training": ("random", "link prediction"), "link prediction": ("random",), "random": ()}
+
 
 def starts_compared(
     rows: Rows, dataset: str, settings: dict[str, dict[str, Any]], compare: Compare
 ) -> list[dict[str, Any]]:
-    """Each run with the key `start` minus the runs of its decoder that began otherwise, in MRR; Holm over the dataset.
+    """Each run with the key `start` minus those that began otherwise, in MRR; Holm over the dataset.
 
     It is compared with one from random weights and, where it goes on from pre-training, with one that goes on from link
-    prediction itself. Of several the one with the same settings, `start` apart, is taken; else the best on validation.
+    prediction itself; their graph encoders and decoders are of one kind. Of several the one with the same settings,
+    `start` apart, is taken; else the best on validation.
 
     Args:
         rows: of the whole leaderboard.
@@ -27,12 +31,11 @@ def starts_compared(
     began = {run: _beginning(keys, decoded) for run, keys in decoded.items()}
     pairs = []
     for run in sorted(decoded):
-        others = {"pre-training": ("random", "link prediction"), "link prediction": ("random",)}.get(began[run], ())
-        for beginning in others:
+        for beginning in _OTHERS[began[run]]:
             twins = [
                 name
                 for name, keys in decoded.items()
-                if began[name] == beginning and keys["decoder"] == decoded[run]["decoder"]
+                if began[name] == beginning and _trained(keys) == _trained(decoded[run])
             ]
             other = _nearest(rows, dataset, run, twins, decoded)
             if other is not None:
@@ -54,6 +57,11 @@ def starts_compared(
         }
         for (run, other), difference, p in zip(pairs, differences, adjusted, strict=True)
     ]
+
+
+def _trained(keys: dict[str, Any]) -> tuple[str, str | None]:
+    """The decoder and the kind of graph encoder."""
+    return keys["decoder"], keys.get("graph", {}).get("kind")
 
 
 def _beginning(keys: dict[str, Any], decoded: dict[str, dict[str, Any]]) -> str:
