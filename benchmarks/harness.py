@@ -32,7 +32,7 @@ from kelbench.data.fetch import fetch_dataset
 from kelbench.data.prepare import prepare_dataset
 from kelbench.data.prepared import PREPARED_FOLDER, PreparedDataset
 from kelbench.report.performance import FORMAT, REFERENCE, read_sections
-from kelbench.tasks.link_prediction import set_threads
+from kelbench.training.session import set_threads
 
 GIB = 1 << 30
 _VERSIONS = ("python", "torch", "pykeen", "numba", "numpy")

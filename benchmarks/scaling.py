@@ -22,7 +22,8 @@ from kelbench.encoders.tables import EmbeddingTables
 from kelbench.methods import ke
 from kelbench.ranking.exact import rank_side
 from kelbench.ranking.known_answers import KnownAnswers
-from kelbench.tasks.link_prediction import SIDES, set_threads
+from kelbench.tasks.link_prediction import SIDES
+from kelbench.training.session import set_threads
 
 RELATIONS = 100
 RANKED = 1000

@@ -202,6 +202,23 @@ def evaluate(config: Path, dataset: str, run_name: str, threads: int, prepared: 
 
 @_verb
 @config_option
+@dataset_option
+@run_option
+@click.option("--task", "task_name", required=True, help="A text task of the dataset: entity_linking.")
+@threads_option
+@prepared_option
+@results_option
+def task(
+    config: Path, dataset: str, run_name: str, task_name: str, threads: int, prepared: Path, results: Path
+) -> None:
+    """Test every seed of one run on a text task; write what it predicts and what that amounts to."""
+    from kelbench.methods.text_tasks import run_task
+
+    run_task(_run(config, dataset, run_name), task_name, prepared, results, threads)
+
+
+@_verb
+@config_option
 @click.option("--out", type=_path(), help="File to write; results/EXPERIMENT/leaderboard.json unless told.")
 def leaderboard(config: Path, out: Path | None) -> None:
     """Gather the metrics of all runs into rows with intervals, published numbers and verdicts."""

@@ -16,8 +16,10 @@ TREE = ("Snakefile", "workflow", "profiles", "src", "config", "requirements.lock
 
 # Shipped experiment -> number of datasets, number of (dataset, run) pairs, datasets that come with kelbench.
 SHIPPED = {
-    "atlas": (2, 47, 2),
+    "atlas": (3, 52, 3),
     "atlas-minilm": (1, 9, 1),
+    "clep": (12, 77),
+    "clep-fine-tuning": (1, 11),
     "clep-gpt2": (1, 6),
     "codex-s": (1, 7),
     "engines": (1, 6),
@@ -35,6 +37,9 @@ SHIPPED = {
 
 # Corpora that are made for a shipped experiment.
 CORPORA = {"atlas": 1}
+
+# Runs of a shipped experiment that are tested on a text task.
+TASKS = {"atlas": 5}
 
 # Files that the user of a shipped experiment brings: no rule makes them.
 BROUGHT = {"kepler-wikidata5m": "data/corpus/wikipedia.txt"}
@@ -104,7 +109,7 @@ def test_jobs_of_the_shipped_experiments(tree, name):
     if name in BROUGHT:
         (tree / BROUGHT[name]).parent.mkdir(parents=True, exist_ok=True)
         (tree / BROUGHT[name]).write_text("A line.\n")
-    made = {"fetch": fetched, "corpus": CORPORA.get(name, 0)}
+    made = {"fetch": fetched, "corpus": CORPORA.get(name, 0), "task": TASKS.get(name, 0)}
     assert jobs(tree, config=name) == {job: count for job, count in made.items() if count} | {
         "prepare": datasets,
         "audit": datasets,

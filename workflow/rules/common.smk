@@ -11,3 +11,4 @@ wildcard_constraints:
     dataset="|".join(map(re.escape, plan.datasets)),
     run="|".join(map(re.escape, plan.runs)),
     corpus="|".join(map(re.escape, plan.corpora)),
+    task="|".join(map(re.escape, plan.tasks)),

@@ -7,6 +7,7 @@ rule leaderboard:
         plan.of_each_run(
             "metrics.json", "ranks.valid.npz", "ranks.test.npz", "provenance.json"
         ),
+        plan.of_each_task(),
         plan.prepared_datasets(),
         plan.claims(),
     output:

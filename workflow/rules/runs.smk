@@ -55,3 +55,30 @@ rule evaluate:
     shell:
         "kelbench evaluate --config {params.config} --dataset {wildcards.dataset}"
         " --run {wildcards.run} --threads {threads} 2> {log}"
+
+
+# A text task of the dataset, by the models that the run trained.
+rule task:
+    input:
+        plan.of_each_seed("model.safetensors"),
+        plan.prepared("{dataset}"),
+    output:
+        plan.of_each_seed("{task}.json", "{task}.npz"),
+    log:
+        f"{plan.logs}/{{dataset}}/{{run}}/{{task}}.log",
+    benchmark:
+        f"{plan.logs}/{{dataset}}/{{run}}/{{task}}.jsonl"
+    conda:
+        "../../environment.yml"
+    threads: plan.threads
+    resources:
+        mem_mb=plan.memory_mib,
+        runtime=plan.minutes,
+    params:
+        code=plan.task_code,
+        config=plan.file,
+    message:
+        "{wildcards.task} of {wildcards.run} on {wildcards.dataset}"
+    shell:
+        "kelbench task --config {params.config} --dataset {wildcards.dataset}"
+        " --run {wildcards.run} --task {wildcards.task} --threads {threads} 2> {log}"

@@ -19,7 +19,7 @@ from kelbench.config.datasets import (
     registered_names,
 )
 from kelbench.config.graph_decoders import GraphDecoderSettings, start_problem
-from kelbench.config.methods import SETTINGS_OF, MethodSettings, encoder_name
+from kelbench.config.methods import METHODS_OF_TASK, SETTINGS_OF, MethodSettings, encoder_name
 from kelbench.config.yaml_source import Location, Settings, YamlSource, check, load_entry, read_yaml, validate
 
 METHODS_FOLDER = Path("config/methods")
@@ -61,6 +61,9 @@ class RunEntry(Settings):
     settings: dict[str, Any] = Field(default_factory=dict, description="keys that replace the method's defaults")
     per_dataset: dict[str, dict[str, Any]] = Field(
         default_factory=dict, description="dataset -> keys that replace `settings` there"
+    )
+    tasks: list[Literal["entity_linking"]] = Field(
+        default_factory=list, description="text tasks of the datasets that the trained model is tested on as well"
     )
 
     @model_validator(mode="after")
@@ -123,6 +126,7 @@ class Run:
 
     Attributes:
         encoder: what encodes texts in it, or in the run that it starts from; None where nothing does.
+        tasks: text tasks of the dataset that the trained model is tested on.
     """
 
     experiment: str
@@ -138,6 +142,7 @@ class Run:
     device: Device
     settings: MethodSettings
     encoder: str | None
+    tasks: tuple[str, ...] = ()
 
     def resolved(self) -> dict[str, Any]:
         """What decides the weights of one seed, as JSON-like data; a change of it means retraining."""
@@ -206,6 +211,7 @@ class Experiment:
         for name, entry in self.settings.runs.items():
             self._resolve_run(name, entry, problems)
         self._check_starts(problems)
+        self._check_tasks(problems)
         problems.raise_if_any()
 
     @property
@@ -282,7 +288,23 @@ class Experiment:
                 device=self.settings.device,
                 settings=settings,
                 encoder=encoder_name(settings),
+                tasks=tuple(entry.tasks),
             )
+
+    def _check_tasks(self, problems: ProblemList) -> None:
+        """A task is one that the method can be asked, of a dataset that has it."""
+        for run, entry in self.settings.runs.items():
+            for index, task in enumerate(entry.tasks):
+                where = self.source.where(("runs", run, "tasks", index))
+                able = METHODS_OF_TASK[task]
+                if entry.method not in able:
+                    problems.add(f"{where}: {entry.method} cannot be asked {task}; {', '.join(able)} can")
+                for dataset in entry.datasets:
+                    registered = self.registered.get(dataset)
+                    if registered is None or not registered.without_task_facts:
+                        told = registered is not None and registered.text_tasks
+                        why = "tells in its triples what the tasks ask for" if told else "has no text tasks"
+                        problems.add(f"{where}: {dataset} {why}; use atlas-tasks")
 
     def _check_starts(self, problems: ProblemList) -> None:
         """Each start is a run that can be started from; its text encoder then counts as that of the run."""

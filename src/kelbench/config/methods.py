@@ -251,6 +251,9 @@ MODULE_OF: dict[tuple[str, str], str] = {
     **{(method, "native"): "kelbench.methods.graph_decoders" for method in GRAPH_DECODER_METHODS},
 }
 
+# Text task -> the methods that can be asked it, each by `linking.py` and so on beside what trains it.
+METHODS_OF_TASK: dict[str, tuple[str, ...]] = {"entity_linking": ("clep", "text_cosine", "name_match")}
+
 
 def training_setup(settings: MethodSettings) -> tuple[object, ...] | None:
     """What two runs must share for their difference to be the method's; None where nothing is asked."""

@@ -18,7 +18,7 @@ from kelbench.config.claims import CLAIMS_FOLDER
 from kelbench.config.corpora import load_corpus, registered_corpora
 from kelbench.config.datasets import CustomDataset
 from kelbench.config.experiment import METHODS_FOLDER, Experiment, Run
-from kelbench.config.methods import MODULE_OF
+from kelbench.config.methods import METHODS_OF_TASK, MODULE_OF
 
 DEFAULT_CONFIG = Path("config/quick.yaml")
 
@@ -30,6 +30,7 @@ MODULES_OF_VERB = {
     "audit": ("kelbench.data.audits",),
     "train": ("kelbench.methods.run",),
     "evaluate": ("kelbench.methods.run",),
+    "task": ("kelbench.methods.text_tasks",),
     "leaderboard": ("kelbench.leaderboard.build",),
     "report": ("kelbench.report.render",),
 }
@@ -63,6 +64,7 @@ class Plan:
         self.datasets = experiment.datasets
         self.corpora = registered_corpora()
         self.runs = sorted({name for _, name in experiment.runs})
+        self.tasks = sorted(METHODS_OF_TASK)
         self.threads = experiment.settings.threads
         self.memory_mib = experiment.settings.memory_mib
         self.minutes = experiment.settings.minutes
@@ -137,6 +139,20 @@ class Plan:
         return [
             path for dataset, run in sorted(self.experiment.runs) for path in self._of_each_seed(dataset, run, files)
         ]
+
+    def of_each_task(self) -> list[str]:
+        """What every run left of every text task that it is tested on."""
+        return [
+            path
+            for (dataset, name), run in sorted(self.experiment.runs.items())
+            for task in run.tasks
+            for path in self._of_each_seed(dataset, name, (f"{task}.json", f"{task}.npz"))
+        ]
+
+    def task_code(self, wildcards: Any) -> str:
+        """Digest of the code that tests a run on a text task, its method's module among it."""
+        run = self._run(wildcards)
+        return code_digest(*MODULES_OF_VERB["task"], f"{MODULE_OF[run.method, run.engine]}.linking")
 
     def settings_digest(self, wildcards: Any) -> str:
         """Digest of the settings that decide the weights of a run."""

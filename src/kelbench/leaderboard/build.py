@@ -36,6 +36,7 @@ from kelbench.leaderboard.statistics import (
     standard_deviation,
     triple_intervals,
 )
+from kelbench.leaderboard.text_tasks import task_rows
 from kelbench.leaderboard.word_bags import bags_against_transformers
 
 # The facts of training that are the same on every machine.
@@ -106,6 +107,7 @@ def build_leaderboard(experiment: Experiment, out: Path) -> None:
         ],
         "datasets": {name: _dataset_record(dataset) for name, dataset in datasets.items()},
         "runs": _run_records(experiment, results),
+        "text_tasks": [row for _, result in sorted(results.items()) for row in task_rows(result)],
         "word_bags": bags_against_transformers(whole, list(datasets), controls, comparison.between),
         "claims": judge_claims(whole, claims, controls, comparison.between),
     }

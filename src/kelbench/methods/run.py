@@ -11,8 +11,6 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from kelbench.base.errors import UserError
 from kelbench.base.files import locked, write_json, write_text
 from kelbench.base.provenance import provenance
@@ -23,8 +21,9 @@ from kelbench.config.methods import MODULE_OF
 from kelbench.data.prepared import PreparedDataset
 from kelbench.encoders.load import load_model
 from kelbench.encoders.sparse import SparseTables
-from kelbench.tasks.link_prediction import evaluate, set_threads
+from kelbench.tasks.link_prediction import evaluate
 from kelbench.training.job import VECTORS_FILE, TrainedModel, TrainingJob
+from kelbench.training.session import start_session
 
 _LOG = logging.getLogger("kelbench.run")
 
@@ -44,7 +43,7 @@ def train_run(run: Run, prepared: Path, results: Path, threads: int) -> None:
     Raises:
         UserError: fewer threads are granted than configured, the dataset is not prepared, or training diverged.
     """
-    _start(run, threads)
+    start_session(run, threads)
     dataset = PreparedDataset(prepared / run.dataset)
     module = importlib.import_module(MODULE_OF[run.method, run.engine])
     if os.environ.get("WORLD_SIZE", "1") != "1" and not isinstance(run.settings, _SHARED):
@@ -70,33 +69,13 @@ def evaluate_run(run: Run, prepared: Path, results: Path, threads: int) -> None:
     Raises:
         UserError: fewer threads are granted than configured, a model is missing, or a score is not finite.
     """
-    _start(run, threads)
+    start_session(run, threads)
     dataset = PreparedDataset(prepared / run.dataset)
     for seed in run.seeds:
         folder = run.seed_folder(results, seed)
         _LOG.info("ranking %s on %s, seed %d", run.name, run.dataset, seed)
         model = load_model(folder / "model.safetensors", dataset)
         evaluate(model if isinstance(model, SparseTables) else model.to(run.device), dataset, folder)
-
-
-def _start(run: Run, threads: int) -> None:
-    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    granted = min(threads, available)
-    if granted < run.threads:
-        raise UserError(
-            f"the experiment sets threads: {run.threads}, {granted} granted (asked {threads}, this machine offers "
-            f"{available}); results repeat bit by bit only with the same number. "
-            f"Run snakemake with --cores {run.threads} or more, or lower threads in the experiment file"
-        )
-    if run.device == "cuda" and not torch.cuda.is_available():
-        raise UserError(
-            "the experiment sets device: cuda, and torch sees no such device here; set device: cpu, or install a build "
-            "of torch for CUDA (KELBENCH_TORCH=cuda make environment) on a machine that has one"
-        )
-    set_threads(run.threads)
-    torch.use_deterministic_algorithms(True)
-    # Nothing here reads memory before it is written; filling it first took a tenth of CLEP's training time.
-    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
 
 
 def _write_model(folder: Path, model: TrainedModel, run: Run, seed: int, seconds: float) -> None:

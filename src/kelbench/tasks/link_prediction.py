@@ -11,9 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import numba
 import numpy as np
-import torch
 
 from kelbench.base.files import write_arrays, write_json
 from kelbench.data.prepared import PreparedDataset, Protocol
@@ -65,12 +63,6 @@ class SplitRanker:
 def validation_ranker(dataset: PreparedDataset) -> SplitRanker:
     """The ranker whose MRR selects models: the validation split under its primary protocol, filtered without test."""
     return SplitRanker(dataset, "valid", dataset.protocols("valid")[0])
-
-
-def set_threads(threads: int) -> None:
-    """Let torch and the compiled kernels use so many threads."""
-    torch.set_num_threads(threads)
-    numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
 
 
 @dataclass(frozen=True)

@@ -107,7 +107,12 @@ class ContrastiveModel(nn.Module):
         text = self.text_head(vectors)
         self.train(was_training)
         notes = {"graph": self.settings.graph.model_dump(mode="json")}
-        weights = {f"graph.{name}": tensor.detach().clone() for name, tensor in self.graph.state_dict().items()}
+        parts = {"graph": self.graph, "text_head": self.text_head}
+        weights = {
+            f"{part}.{name}": tensor.detach().clone()
+            for part, module in parts.items()
+            for name, tensor in module.state_dict().items()
+        }
         head = Head(self.settings.head, node.shape[1], text.shape[1]).to(node.device)
         head.load_state_dict(self.graph_head.state_dict())
         return AlignedTables(node, relation, head.eval(), text, self._of_entity, notes, weights)

@@ -1,0 +1,73 @@
+"""What runs reach on text tasks, over seeds and with intervals over examples."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from kelbench.base.errors import UserError
+from kelbench.base.files import read_json
+from kelbench.leaderboard.results import RunResult, seed_folder
+from kelbench.leaderboard.statistics import Interval, mean, seed_interval, standard_deviation, triple_intervals
+from kelbench.tasks.entity_linking import CANDIDATES
+
+# Metrics of which an interval over examples is given, as functions of realistic ranks.
+_OF_RANKS = {"hits@1": lambda ranks: ranks <= 1, "mrr": lambda ranks: 1 / ranks}
+
+
+def task_rows(result: RunResult) -> list[dict[str, Any]]:
+    """A row a task, candidate set and metric of a run, in the order in which they were written.
+
+    Raises:
+        UserError: a seed's file is missing.
+    """
+    rows: list[dict[str, Any]] = []
+    for task in result.run.tasks:
+        seeds = [_read(result, seed, task) for seed in result.run.seeds]
+        intervals = _intervals(result, task)
+        for number, record in enumerate(seeds[0]):
+            values = np.array([records[number]["value"] for records in seeds], dtype=np.float64)
+            rows.append(
+                {
+                    "dataset": result.run.dataset,
+                    "task": task,
+                    "run": result.run.name,
+                    "method": result.run.method_label,
+                    "encoder": result.run.encoder,
+                    "preset": result.run.preset,
+                    "candidates": record["candidates"],
+                    "metric": record["metric"],
+                    "mean": mean(values),
+                    "sd": standard_deviation(values),
+                    "ci_seed": seed_interval(values),
+                    "ci_test": intervals.get((record["candidates"], record["metric"])),
+                    "values": values.tolist(),
+                    "n_seeds": len(values),
+                    "n_examples": record["n_examples"],
+                    "n_candidates": record["n_candidates"],
+                }
+            )
+    return rows
+
+
+def _read(result: RunResult, seed: int, task: str) -> Any:
+    path = seed_folder(result.run, seed) / f"{task}.json"
+    if not path.is_file():
+        raise UserError(f"{path}: expected what seed {seed} reached, found nothing; run kelbench task --task {task}")
+    return read_json(path)
+
+
+def _intervals(result: RunResult, task: str) -> dict[tuple[str, str], Interval]:
+    """Bootstrap over examples of the mean over seeds: (candidates, metric) -> interval."""
+    ranks = []
+    for seed in result.run.seeds:
+        with np.load(seed_folder(result.run, seed) / f"{task}.npz", allow_pickle=False) as stored:
+            ranks.append((stored["optimistic"].astype(np.float64) + stored["pessimistic"]) / 2)
+    names = [(candidates, metric) for candidates in CANDIDATES for metric in _OF_RANKS]
+    columns = [
+        np.mean([_OF_RANKS[metric](of_seed[:, CANDIDATES.index(candidates)]) for of_seed in ranks], axis=0)
+        for candidates, metric in names
+    ]
+    sums = np.stack(columns, axis=1)
+    return dict(zip(names, triple_intervals(sums, np.ones_like(sums)), strict=True))

@@ -1,0 +1,128 @@
+"""Text tasks of trained runs: CLEP and controls link mentions, and the leaderboard gathers it."""
+
+import json
+
+import numpy as np
+import pytest
+
+from kelbench.base.errors import UserError
+from kelbench.config.experiment import Experiment
+from kelbench.data.linking import read_mentions
+from kelbench.data.prepared import PreparedDataset
+from kelbench.leaderboard.results import RunResult
+from kelbench.leaderboard.text_tasks import task_rows
+from kelbench.methods.run import train_run
+from kelbench.methods.text_tasks import run_task
+
+EXPERIMENT = """
+experiment: linked
+title: "Mentions"
+seeds: [1, 2]
+runs:
+  clep:
+    method: clep
+    datasets: [atlas-tasks]
+    tasks: [entity_linking]
+    settings:
+      graph: {kind: compgcn, composition: sub, layers: 1, width: 8, features: both}
+      encoder: {kind: bow, width: 8, max_tokens: 12}
+      width: 6
+      head: mlp
+      epochs: 2
+  cosine: {method: text_cosine, datasets: [atlas-tasks], tasks: [entity_linking]}
+  names: {method: name_match, datasets: [atlas-tasks], tasks: [entity_linking]}
+"""
+
+
+@pytest.fixture
+def linked(closed, tmp_path, monkeypatch):
+    """An experiment on a small graph under the name of the registered one, with two mentions to link."""
+    texts = closed.entity_texts("description")
+    manifest = json.loads((closed.folder / "manifest.json").read_text())
+    manifest["dataset"], manifest["entity_names"] = "atlas-tasks", "description"
+    (closed.folder / "manifest.json").write_text(json.dumps(manifest))
+    examples = [
+        {
+            "text": f"See {texts[5]} there",
+            "mention": [4, 4 + len(texts[5])],
+            "entity": "e5",
+            "candidates": ["e5", "e6"],
+        },
+        {
+            "text": f"And {texts[7]}",
+            "mention": [4, 4 + len(texts[7])],
+            "entity": "e7",
+            "candidates": ["e7", "e8", "e9"],
+        },
+    ]
+    folder = closed.folder / "tasks/entity_linking"
+    folder.mkdir(parents=True)
+    (folder / "test.jsonl").write_text("".join(json.dumps(example) + "\n" for example in examples))
+    closed.folder.rename(tmp_path / "atlas-tasks")
+    (tmp_path / "linked.yaml").write_text(EXPERIMENT)
+    return Experiment(tmp_path / "linked.yaml")
+
+
+def test_every_method_that_can_be_asked_links(linked, tmp_path, monkeypatch):
+    monkeypatch.setattr("kelbench.leaderboard.results.RESULTS_FOLDER", tmp_path / "results")
+    rows = {}
+    for name in ("clep", "cosine", "names"):
+        run = linked.run("atlas-tasks", name)
+        train_run(run, tmp_path, tmp_path / "results", threads=1)
+        run_task(run, "entity_linking", tmp_path, tmp_path / "results", threads=1)
+        rows[name] = {(row["candidates"], row["metric"]): row for row in task_rows(RunResult(run, {}, []))}
+    for found in rows.values():
+        assert found["all", "mrr"]["n_examples"] == 2
+        assert found["all", "mrr"]["n_candidates"] == 20
+        assert found["given", "hits@1"]["n_candidates"] == 2.5
+        low, high = found["given", "hits@1"]["ci_test"]
+        assert low <= found["given", "hits@1"]["mean"] <= high
+    assert rows["names"]["given", "hits@1"]["mean"] == 1  # a mention is the whole name of what it means
+    assert rows["cosine"]["given", "hits@1"]["mean"] == 1
+    assert rows["names"]["all", "mrr"]["sd"] == 0
+    one, same = (
+        (tmp_path / "results/linked/atlas-tasks" / name / "seed-1/entity_linking.npz") for name in ("clep", "names")
+    )
+    assert not np.array_equal(np.load(one)["pessimistic"], np.load(same)["pessimistic"])
+
+
+def test_a_run_is_asked_its_own_tasks_alone(linked, tmp_path):
+    run = linked.run("atlas-tasks", "names")
+    with pytest.raises(UserError, match="names is not tested on 'entity_linkin'; did you mean 'entity_linking'"):
+        run_task(run, "entity_linkin", tmp_path, tmp_path / "results", threads=1)
+
+
+def test_mentions_of_what_the_dataset_lacks_are_named_with_their_line(linked, tmp_path):
+    file = tmp_path / "atlas-tasks/tasks/entity_linking/test.jsonl"
+    file.write_text(file.read_text().replace('"e9"', '"nobody"'))
+    with pytest.raises(UserError, match=r"test.jsonl:2: nobody is no entity of atlas-tasks"):
+        read_mentions(PreparedDataset(tmp_path / "atlas-tasks"), "test")
+    file.unlink()
+    with pytest.raises(UserError, match="expected mentions to link, found no such file"):
+        read_mentions(PreparedDataset(tmp_path / "atlas-tasks"), "test")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            ("method: text_cosine", "method: frequency"),
+            "frequency cannot be asked entity_linking; clep, text_cosine, name",
+        ),
+        (
+            (
+                "cosine: {method: text_cosine, datasets: [atlas-tasks]",
+                "cosine: {method: text_cosine, datasets: [nations]",
+            ),
+            "nations has no text tasks; use atlas-tasks",
+        ),
+        (
+            ("names: {method: name_match, datasets: [atlas-tasks]", "names: {method: name_match, datasets: [atlas]"),
+            "atlas tells in its triples what the tasks ask for; use atlas-tasks",
+        ),
+    ],
+)
+def test_tasks_that_do_not_fit_are_refused_when_the_experiment_is_read(tmp_path, change, message):
+    (tmp_path / "wrong.yaml").write_text(EXPERIMENT.replace(*change))
+    with pytest.raises(UserError, match=rf"wrong.yaml:\d+: {message}"):
+        Experiment(tmp_path / "wrong.yaml")
