@@ -46,12 +46,14 @@ def linked(closed, tmp_path, monkeypatch):
             "text": f"See {texts[5]} there",
             "mention": [4, 4 + len(texts[5])],
             "entity": "e5",
-            "candidates": ["e5", "e6"],
+            "document": "e6",
+            "candidates": ["e5", "e6", "e8"],
         },
         {
             "text": f"And {texts[7]}",
             "mention": [4, 4 + len(texts[7])],
             "entity": "e7",
+            "document": "e1",
             "candidates": ["e7", "e8", "e9"],
         },
     ]
@@ -73,7 +75,7 @@ def test_every_method_that_can_be_asked_links(linked, tmp_path, monkeypatch):
         rows[name] = {(row["candidates"], row["metric"]): row for row in task_rows(RunResult(run, {}, []))}
     for found in rows.values():
         assert found["all", "mrr"]["n_examples"] == 2
-        assert found["all", "mrr"]["n_candidates"] == 20
+        assert found["all", "mrr"]["n_candidates"] == 19
         assert found["given", "hits@1"]["n_candidates"] == 2.5
         low, high = found["given", "hits@1"]["ci_test"]
         assert low <= found["given", "hits@1"]["mean"] <= high

@@ -12,7 +12,7 @@ from kelbench.tasks.entity_linking import evaluate_linking, link
 
 SCORES = np.array(
     [
-        [0.1, 0.9, 0.5, 0.5, 0.2],  # means 2, ties with 3
+        [0.1, 0.9, 0.5, 0.5, 0.8],  # means 2, ties with 3; 4 is described by the context
         [0.3, 0.3, 0.3, 0.3, 0.3],  # means 0, all tie
         [0.0, 0.1, 0.2, 0.3, 0.4],  # means 4, the best
     ]
@@ -21,8 +21,9 @@ MENTIONS = Mentions(
     surfaces=["a", "b", "c"],
     contexts=["an a", "a b", "see c"],
     entities=np.array([2, 0, 4]),
+    documents=np.array([4, 3, 0]),
     offsets=np.array([0, 2, 5, 7]),
-    candidates=np.array([2, 4, 0, 1, 3, 0, 4]),
+    candidates=np.array([2, 0, 0, 1, 2, 1, 4]),
 )
 
 
@@ -31,16 +32,16 @@ def test_ranks_among_all_and_among_the_given(monkeypatch, at_once):
     monkeypatch.setattr(entity_linking, "MENTIONS_AT_ONCE", at_once)
     arrays = link(MENTIONS, lambda numbers: SCORES[numbers])
     assert arrays["optimistic"].tolist() == [[2, 1], [1, 1], [1, 1]]
-    assert arrays["pessimistic"].tolist() == [[3, 1], [5, 3], [1, 1]]
-    assert arrays["candidates"].tolist() == [[5, 2], [5, 3], [5, 2]]
+    assert arrays["pessimistic"].tolist() == [[3, 1], [4, 3], [1, 1]]
+    assert arrays["candidates"].tolist() == [[4, 2], [4, 3], [4, 2]]
 
 
 def test_metrics_are_those_of_the_ranks_that_are_written(tmp_path):
     evaluate_linking(MENTIONS, lambda numbers: SCORES[numbers], tmp_path)
     records = json.loads((tmp_path / "entity_linking.json").read_text())
     found = {(record["candidates"], record["metric"]): record["value"] for record in records}
-    assert found["all", "hits@1"] == pytest.approx(1 / 3)  # realistic ranks 2.5, 3 and 1
-    assert found["all", "mrr"] == pytest.approx((1 / 2.5 + 1 / 3 + 1) / 3)
+    assert found["all", "hits@1"] == pytest.approx(1 / 3)  # realistic ranks 2.5, 2.5 and 1
+    assert found["all", "mrr"] == pytest.approx((1 / 2.5 + 1 / 2.5 + 1) / 3)
     assert found["given", "hits@1"] == pytest.approx(2 / 3)  # realistic ranks 1, 2 and 1
     assert found["given", "tie_rate"] == pytest.approx(1 / 3)
     with np.load(tmp_path / "entity_linking.npz") as stored:

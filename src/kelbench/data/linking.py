@@ -21,6 +21,8 @@ class Mentions:
         surfaces: the words of each mention.
         contexts: the text that each stands in.
         entities: int64 `(n,)`: what each means.
+        documents: int64 `(n,)`: the entity that the context describes, which no mention means and which does not
+            compete: its description is the context.
         offsets: int64 `(n + 1,)`: mention i may choose among `candidates[offsets[i]:offsets[i + 1]]`.
         candidates: int64: entities whose names are like the mention, the right one among them.
     """
@@ -28,6 +30,7 @@ class Mentions:
     surfaces: list[str]
     contexts: list[str]
     entities: np.ndarray
+    documents: np.ndarray
     offsets: np.ndarray
     candidates: np.ndarray
 
@@ -53,13 +56,16 @@ def read_mentions(dataset: PreparedDataset, split: SplitName) -> Mentions:
     number = {label: entity for entity, label in enumerate(dataset.entity_labels())}
     examples = [json.loads(line) for line in lines]
     for place, example in enumerate(examples, start=1):
-        missing = [label for label in (example["entity"], *example["candidates"]) if label not in number]
+        named = (example["entity"], example["document"], *example["candidates"])
+        missing = [label for label in named if label not in number]
         if missing:
             raise UserError(f"{path}:{place}: {missing[0]} is no entity of {dataset.name}")
+    given = [[label for label in example["candidates"] if label != example["document"]] for example in examples]
     return Mentions(
         [example["text"][slice(*example["mention"])] for example in examples],
         [example["text"] for example in examples],
         np.array([number[example["entity"]] for example in examples], dtype=np.int64),
-        np.append(0, np.cumsum([len(example["candidates"]) for example in examples])),
-        np.array([number[label] for example in examples for label in example["candidates"]], dtype=np.int64),
+        np.array([number[example["document"]] for example in examples], dtype=np.int64),
+        np.append(0, np.cumsum([len(labels) for labels in given])),
+        np.array([number[label] for labels in given for label in labels], dtype=np.int64),
     )

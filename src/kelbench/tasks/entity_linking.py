@@ -48,10 +48,11 @@ def link(mentions: Mentions, scores_of: Scorer) -> dict[str, np.ndarray]:
         if not np.isfinite(scores).all():
             raise UserError(f"entity linking: a score of mention {begin} or one of the next is not finite")
         right = scores[np.arange(len(numbers)), mentions.entities[numbers]]
+        scores[np.arange(len(numbers)), mentions.documents[numbers]] = -np.inf
         above, not_below = scores > right[:, None], scores >= right[:, None]
         arrays["optimistic"][numbers, 0] = 1 + above.sum(1)
         arrays["pessimistic"][numbers, 0] = not_below.sum(1)
-        arrays["candidates"][numbers, 0] = scores.shape[1]
+        arrays["candidates"][numbers, 0] = scores.shape[1] - 1  # without the document's own entity
         row, entity = _given(mentions, numbers)
         arrays["optimistic"][numbers, 1] = 1 + np.bincount(row, above[row, entity], len(numbers))
         arrays["pessimistic"][numbers, 1] = np.bincount(row, not_below[row, entity], len(numbers))
