@@ -1,0 +1,50 @@
+"""The table of entity linking."""
+
+from types import SimpleNamespace
+
+from kelbench.report.text_tasks import linking_table
+
+
+def record(run, candidates, metric, value):
+    return {
+        "dataset": "atlas-tasks",
+        "task": "entity_linking",
+        "run": run,
+        "encoder": "bow" if run == "clep" else None,
+        "candidates": candidates,
+        "metric": metric,
+        "mean": value,
+        "ci_test": [value - 0.01, value + 0.01] if metric != "hits@10" else None,
+        "n_examples": 891,
+    }
+
+
+def board(*runs):
+    columns = [("given", "hits@1"), ("all", "hits@1"), ("all", "hits@10"), ("all", "mrr")]
+    tasks = [
+        record(run, candidates, metric, base + number / 10)
+        for run, base in runs
+        for number, (candidates, metric) in enumerate(columns)
+    ]
+    kinds = {run: {"kind": "control" if run == "names" else "text"} for run, _ in runs}
+    return SimpleNamespace(content={"text_tasks": tasks}, runs=lambda _: kinds, title=lambda _: "atlas")
+
+
+def test_runs_by_accuracy_with_intervals_and_controls_apart():
+    table = linking_table(board(("clep", 0.2), ("own", 0.3), ("names", 0.5)), "atlas-tasks")
+    assert "891 mentions" in table.caption
+    methods, controls = table.groups
+    assert [row[0].text for row in methods.rows] == ["own", "clep"]
+    assert ([row[0].text for row in controls.rows], controls.label) == (["names"], "Controls")
+    own = methods.rows[0]
+    assert own[2].text == "0.300"
+    assert own[2].notes == ("0.290\N{EN DASH}0.310",)
+    assert own[4].notes == ()
+    assert methods.rows[1][1].text == "bow"
+    assert [cell.strong for cell in controls.rows[0][2:]] == [True] * 4
+    assert not any(cell.strong for cell in own)
+
+
+def test_no_table_where_nothing_was_linked():
+    assert linking_table(board(), "atlas-tasks") is None
+    assert linking_table(board(("clep", 0.2)), "nations") is None
