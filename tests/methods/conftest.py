@@ -1,11 +1,47 @@
-"""A small graph whose entities and relations have texts."""
+"""A small graph whose entities and relations have texts, and how training on it is run."""
 
 import json
+import os
+import subprocess
+import sys
 
+import numba
 import numpy as np
 import pytest
+import torch
 
 from kelbench.data.prepared import PreparedDataset
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Graphs this small are not worth a second one."""
+    before = torch.get_num_threads(), numba.get_num_threads()
+    torch.set_num_threads(1)
+    numba.set_num_threads(1)
+    yield
+    torch.set_num_threads(before[0])
+    numba.set_num_threads(before[1])
+
+
+@pytest.fixture
+def train_together(tmp_path):
+    """The function that trains jobs (name -> what the script reads of each) in two processes, by a script."""
+
+    def run(script, jobs):
+        (tmp_path / "jobs.json").write_text(json.dumps(jobs))
+        command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+        finished = subprocess.run(
+            [*command, str(script), str(tmp_path)],
+            env=os.environ | {"OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"},
+            timeout=300,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert finished.returncode == 0, finished.stderr[-3000:]
+
+    return run
 
 
 @pytest.fixture

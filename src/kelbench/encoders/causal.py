@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from kelbench.base.errors import UserError
 from kelbench.config.text_encoder import TextEncoderSettings
+from kelbench.encoders.loading import loading
 from kelbench.encoders.tokens import Tokens, concatenated
 
 _TEXTS_AT_ONCE = 4096
@@ -76,12 +77,8 @@ def pretrained_causal(settings: TextEncoderSettings, place: str | Path, options:
         UserError: there is no such checkpoint, it is of another kind, or it has fewer positions or layers than asked.
     """
     from transformers import AutoConfig, AutoModel, AutoTokenizer
-    from transformers.utils import logging
 
-    logging.disable_progress_bar()
-    verbosity = logging.get_verbosity()
-    logging.set_verbosity_error()
-    try:
+    with loading(place):
         config = AutoConfig.from_pretrained(place, **options)
         if config.model_type not in _KINDS:
             raise UserError(f"encoder {place}: pooling: last goes with {', '.join(_KINDS)}, found {config.model_type}")
@@ -89,12 +86,6 @@ def pretrained_causal(settings: TextEncoderSettings, place: str | Path, options:
             setattr(config, key, settings.dropout)
         model = AutoModel.from_pretrained(place, config=config, dtype=torch.float32, use_safetensors=True, **options)
         tokenizer = CausalTokenizer(AutoTokenizer.from_pretrained(place, use_fast=True, **options))
-    except (OSError, ValueError) as error:
-        raise UserError(
-            f"encoder {place}: cannot be loaded: {(str(error).splitlines() or [type(error).__name__])[0]}"
-        ) from None
-    finally:
-        logging.set_verbosity(verbosity)
     if settings.max_tokens > config.n_positions:
         raise UserError(f"encoder {place}: max_tokens is {settings.max_tokens}, the model has {config.n_positions}")
     if settings.gradient_checkpointing:

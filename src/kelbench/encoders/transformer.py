@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from kelbench.base.errors import UserError
 from kelbench.config.text_encoder import TextEncoderSettings
+from kelbench.encoders.loading import loading
 from kelbench.encoders.subwords import SubwordTokenizer
 from kelbench.encoders.tokens import Tokens
 
@@ -130,12 +131,8 @@ def pretrained_transformer(settings: TextEncoderSettings, place: str | Path, opt
         UserError: there is no such checkpoint, or it has fewer positions or layers than the settings ask for.
     """
     from transformers import AutoConfig, AutoModelForMaskedLM
-    from transformers.utils import logging
 
-    logging.disable_progress_bar()
-    verbosity = logging.get_verbosity()
-    logging.set_verbosity_error()  # that an output layer is new is said by us, in the facts of the run
-    try:
+    with loading(place):
         config = AutoConfig.from_pretrained(place, **options)
         _check_kind(config.model_type, place)
         for key in ("hidden_dropout_prob", "attention_probs_dropout_prob"):
@@ -144,12 +141,6 @@ def pretrained_transformer(settings: TextEncoderSettings, place: str | Path, opt
             place, config=config, dtype=torch.float32, use_safetensors=True, output_loading_info=True, **options
         )
         tokenizer = SubwordTokenizer.load(place, **options)
-    except (OSError, ValueError) as error:
-        raise UserError(
-            f"encoder {place}: cannot be loaded: {(str(error).splitlines() or [type(error).__name__])[0]}"
-        ) from None
-    finally:
-        logging.set_verbosity(verbosity)
     encoder = Transformer(tokenizer, masked, _pooling(settings), settings.precision, bool(report["missing_keys"]))
     positions = _positions(encoder.model)
     if settings.max_tokens > positions:

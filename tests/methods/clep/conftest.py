@@ -2,7 +2,6 @@
 
 import hashlib
 
-import numba
 import pytest
 import torch
 
@@ -11,18 +10,6 @@ from kelbench.config.clep import ContrastiveSettings
 from kelbench.config.text_encoder import TextEncoderSettings
 from kelbench.encoders.text_encoder import make_encoder
 from kelbench.training.job import TrainingJob
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    """Graphs this small are not worth a second one."""
-    before = torch.get_num_threads(), numba.get_num_threads()
-    torch.set_num_threads(1)
-    numba.set_num_threads(1)
-    yield
-    torch.set_num_threads(before[0])
-    numba.set_num_threads(before[1])
-
 
 GRAPH = {"kind": "compgcn", "composition": "sub", "layers": 2, "width": 8, "features": "free"}
 

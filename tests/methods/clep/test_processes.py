@@ -1,9 +1,5 @@
 """Two processes that train together see the negatives of the whole batch: the losses and vectors of one."""
 
-import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -15,24 +11,14 @@ SCRIPT = Path(__file__).parent / "train_together.py"
 TINY = {"kind": "tiny", "width": 16, "layers": 1, "heads": 2, "vocabulary": 60, "max_tokens": 12, "dropout": 0.1}
 
 
-def test_the_gathered_loss_of_two_processes_is_that_of_one(closed, make_settings, make_job, tmp_path):
+def test_the_gathered_loss_of_two_processes_is_that_of_one(closed, make_settings, make_job, tmp_path, train_together):
     jobs = {
         "transformer": make_settings(encoder=TINY, texts_per_pass=3, gradient_norm=1.0),
         "features": make_settings({"features": "text"}, encoder=TINY, texts_per_pass=3, loss="multihot"),
         "words": make_settings(loss="all"),
     }
     options = {name: settings.model_dump(mode="json") for name, settings in jobs.items()}
-    (tmp_path / "jobs.json").write_text(json.dumps(options))
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    finished = subprocess.run(
-        [*command, str(SCRIPT), str(tmp_path)],
-        env=os.environ | {"OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"},
-        timeout=300,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert finished.returncode == 0, finished.stderr[-3000:]
+    train_together(SCRIPT, options)
     for name, settings in jobs.items():
         alone = train(make_job(closed, settings, folder=f"alone {name}"))
         first, second = (np.load(tmp_path / f"{name}.{rank}.npz") for rank in (0, 1))

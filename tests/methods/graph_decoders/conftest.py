@@ -2,24 +2,10 @@
 
 import hashlib
 
-import numba
 import pytest
-import torch
 
 from kelbench.config.graph_decoders import GraphDecoderSettings
 from kelbench.training.job import TrainingJob
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    """Graphs this small are not worth a second one."""
-    before = torch.get_num_threads(), numba.get_num_threads()
-    torch.set_num_threads(1)
-    numba.set_num_threads(1)
-    yield
-    torch.set_num_threads(before[0])
-    numba.set_num_threads(before[1])
-
 
 GRAPH = {"kind": "compgcn", "composition": "sub", "layers": 2, "width": 8, "features": "free"}
 CONVOLUTION = {"kernel": 3, "filters": 5, "rows": 2, "columns": 4}

@@ -1,9 +1,5 @@
 """Two processes that train together: the weights of one, and one that writes."""
 
-import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +12,9 @@ IN_BATCH = {"loss": "cross_entropy", "temperature": 0.2, "score": "cosine", "neg
 LANGUAGE = {"masked_language_modelling": {"corpus": "descriptions", "batch_size": 10}}
 
 
-def test_two_processes_give_the_weights_of_one_and_the_first_alone_writes(described, make_settings, make_job, tmp_path):
+def test_two_processes_give_the_weights_of_one_and_the_first_alone_writes(
+    described, make_settings, make_job, tmp_path, train_together
+):
     tiny = make_settings("tiny").encoder.model_dump() | {"dropout": 0.1}
     jobs = {
         "in_batch": make_settings("bow", texts_per_pass=5, gradient_norm=1.0, **IN_BATCH),
@@ -27,17 +25,7 @@ def test_two_processes_give_the_weights_of_one_and_the_first_alone_writes(descri
         name: {"settings": settings.model_dump(mode="json"), "on disk": name == "on_disk"}
         for name, settings in jobs.items()
     }
-    (tmp_path / "jobs.json").write_text(json.dumps(options))
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    finished = subprocess.run(
-        [*command, str(SCRIPT), str(tmp_path)],
-        env=os.environ | {"OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"},
-        timeout=300,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert finished.returncode == 0, finished.stderr[-3000:]
+    train_together(SCRIPT, options)
     for name, settings in jobs.items():
         alone = train(make_job(described, settings, folder=f"alone {name}"))
         first, second = (np.load(tmp_path / f"{name}.{rank}.npz") for rank in (0, 1))
