@@ -160,6 +160,9 @@ def test_evaluation_writes_ranks_then_metrics_that_follow_from_them(small_graph,
         (record,) = [r for r in records if all(r[k] == v for k, v in wanted.items())]
         return record
 
+    ranker = SplitRanker(dataset, "valid", dataset.protocols("valid")[0])
+    for metric, found in ranker.metrics(random_model(dataset, "complex", "dot")).items():
+        assert found == pytest.approx(value(split="valid", metric=metric)["value"])
     keep = table["unseen"] == 0
     realistic = (table["optimistic"][keep] + table["pessimistic"][keep]) / 2
     assert value()["value"] == pytest.approx(np.mean(1 / realistic))

@@ -10,6 +10,8 @@ import numpy as np
 Ties = Literal["realistic", "optimistic", "pessimistic"]
 TIES: tuple[Ties, ...] = ("realistic", "optimistic", "pessimistic")
 HITS_AT = (1, 3, 10)
+# What a validation gives; the first selects models.
+VALIDATION_METRICS = ("mrr", "hits@1", "hits@10")
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from kelbench.ranking.metrics import VALIDATION_METRICS
 from kelbench.report.board import Board
 from kelbench.report.charts import Chart, band_chart
 from kelbench.report.curves import Series, mean_series, series_of
@@ -193,12 +194,12 @@ def _place_at_end(gaps: list[tuple[float, bool]]) -> str:
     return "ahead" if gaps[-1][1] else "behind"
 
 
-def _validation(curves: Curves, run: str) -> list[Series]:
-    return [series_of(curve, "validation_mrr") for curve in curves.get(run, [])]
+def _validation(curves: Curves, run: str, metric: str = "mrr") -> list[Series]:
+    return [series_of(curve, f"validation_{metric}") for curve in curves.get(run, [])]
 
 
 def _tuning_charts(items: list[Record], curves: Curves) -> list[tuple[str, Chart]]:
-    """A chart for each run that goes on from another, but for those that stand in another's chart."""
+    """Charts for each run that goes on from another, but for those that stand in another's chart."""
     shown: dict[str, dict[str, str]] = {}
     for item in items:
         runs = shown.setdefault(item["run"], {item["run"]: item["began"]})
@@ -206,10 +207,15 @@ def _tuning_charts(items: list[Record], curves: Curves) -> list[tuple[str, Chart
     within = {other for run, runs in shown.items() for other in runs if other != run}
     charts = []
     for run, runs in shown.items():
-        series = {f"{_BEGINNINGS[began]}: {name}": _validation(curves, name) for name, began in runs.items()}
-        ends = {name: mean_series(seeds) for name, seeds in series.items()}
-        words = "; ".join(f"{name} is at {end[-1][1]:.3f} in epoch {end[-1][0]:g}" for name, end in ends.items() if end)
-        chart = band_chart("Validation MRR by epoch", words, series)
-        if run not in within and chart is not None:
-            charts.append((run, chart))
+        for metric in VALIDATION_METRICS if run not in within else ():
+            chart = _tuning_chart(runs, curves, metric)
+            if chart is not None:
+                charts.append((run, chart))
     return charts
+
+
+def _tuning_chart(runs: dict[str, str], curves: Curves, metric: str) -> Chart | None:
+    series = {f"{_BEGINNINGS[began]}: {name}": _validation(curves, name, metric) for name, began in runs.items()}
+    ends = {name: mean_series(seeds) for name, seeds in series.items()}
+    words = "; ".join(f"{name} is at {end[-1][1]:.3f} in epoch {end[-1][0]:g}" for name, end in ends.items() if end)
+    return band_chart(f"Validation {METRIC_NAMES[metric]} by epoch", words, series)

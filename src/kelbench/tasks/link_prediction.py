@@ -17,7 +17,7 @@ from kelbench.base.files import write_arrays, write_json
 from kelbench.data.prepared import PreparedDataset, Protocol
 from kelbench.ranking.exact import LinkPredictor, SideRanks, rank_side
 from kelbench.ranking.known_answers import KnownAnswers, Side, query_keys
-from kelbench.ranking.metrics import TIES, Ranks, mean_reciprocal_rank, summarize
+from kelbench.ranking.metrics import TIES, VALIDATION_METRICS, Ranks, hits_at, mean_reciprocal_rank, summarize
 from kelbench.ranking.sparse import SparseLinkPredictor
 from kelbench.tasks.breakdowns import breakdown_masks
 
@@ -51,13 +51,18 @@ class SplitRanker:
             early_termination=self._early_termination,
         )  # fmt: skip
 
-    def mrr(self, predictor: Predictor) -> float:
-        """Realistic filtered MRR of both sides together, unseen entities kept."""
-        reciprocal = []
+    def metrics(self, predictor: Predictor) -> dict[str, float]:
+        """The VALIDATION_METRICS of both sides together: realistic, filtered, unseen entities kept."""
+        of_sides = []
         for side in SIDES:
             ranks = self.rank(predictor, side)
-            reciprocal.append(mean_reciprocal_rank((ranks.optimistic[0] + ranks.pessimistic[0]) / 2.0))
-        return float(np.mean(reciprocal))
+            realistic = (ranks.optimistic[0] + ranks.pessimistic[0]) / 2.0
+            of_sides.append([mean_reciprocal_rank(realistic), hits_at(realistic, 1), hits_at(realistic, 10)])
+        return dict(zip(VALIDATION_METRICS, np.mean(of_sides, axis=0).tolist(), strict=True))
+
+    def mrr(self, predictor: Predictor) -> float:
+        """MRR alone, see `metrics`."""
+        return self.metrics(predictor)["mrr"]
 
 
 def validation_ranker(dataset: PreparedDataset) -> SplitRanker:

@@ -88,8 +88,8 @@ class TrainedModel:
 
     Attributes:
         tables: the weights kept, those of the best validation; None in processes other than the first.
-        curve: a record an epoch that was validated, or an epoch: `epoch`, `loss` (mean over the epoch),
-            `validation_mrr` (None where the epoch was not validated). The same bits for the same job.
+        curve: a record an epoch: `epoch`, `loss` (mean over the epoch), and of its validation `validation_mrr`,
+            `validation_hits@1` and `validation_hits@10`, None where there was none. The same bits for the same job.
         timing: a record an epoch: `epoch`, `seconds` since training began.
         facts: what else the report should show: `converged`, `epochs`, `best_epoch`, `parameters` and so on.
     """

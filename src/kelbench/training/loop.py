@@ -17,6 +17,7 @@ from torch import Tensor
 from kelbench.base.errors import UserError
 from kelbench.base.progress import Progress
 from kelbench.config.parts import EarlyStopping
+from kelbench.ranking.metrics import VALIDATION_METRICS
 from kelbench.training.checkpoints import BestWeights, load_checkpoint, remove_checkpoint, save_checkpoint
 from kelbench.training.processes import Processes
 
@@ -89,9 +90,12 @@ class Course:
         self.best_mrr, self.best_epoch = mrr, self.epoch
         return True
 
-    def note_epoch(self, loss: float, mrr: float | None, out_of_time: bool, patience: int, epochs: int) -> None:
-        """Record the present epoch and decide whether training ends with it."""
-        self.curve.append({"epoch": self.epoch, "loss": loss, "validation_mrr": mrr})
+    def note_epoch(
+        self, loss: float, found: dict[str, float] | None, out_of_time: bool, patience: int, epochs: int
+    ) -> None:
+        """Record the present epoch, with the metrics of its validation or None, and decide whether training ends."""
+        validated = {f"validation_{name}": found[name] if found else None for name in VALIDATION_METRICS}
+        self.curve.append({"epoch": self.epoch, "loss": loss} | validated)
         self.timing.append({"epoch": self.epoch, "seconds": round(self.seconds, 3)})
         if out_of_time:
             self.ended_by = "time"
@@ -118,7 +122,7 @@ def run_epochs(
     trainable: Trainable,
     triples: np.ndarray,
     schedule: Schedule,
-    validate: Callable[[], float],
+    validate: Callable[[], dict[str, float]],
     checkpoint: Path,
     key: str,
     processes: Processes = ALONE,
@@ -129,7 +133,7 @@ def run_epochs(
         trainable: holds the weights, which are those of the best validation afterwards.
         triples: int `(n, 3)`.
         schedule: when to stop.
-        validate: validation MRR of the present weights.
+        validate: the VALIDATION_METRICS of the present weights.
         checkpoint: where to keep state, within an epoch or after one, and beside it the best weights; removed at the
             end.
         key: identifies the job; a checkpoint with another key is not used.
@@ -150,15 +154,15 @@ def run_epochs(
             deadline = math.inf if schedule.max_minutes is None else start + 60 * schedule.max_minutes
             loss, out_of_time = _one_epoch(trainable, triples, course, start, deadline, saver, progress)
             course.epoch += 1
-            mrr = None
+            found = None
             if course.epoch % stopping.every == 0 or course.epoch == schedule.epochs or out_of_time:
-                mrr = validate()
-                if course.note_validation(mrr, stopping.minimal_gain):
+                found = validate()
+                if course.note_validation(found["mrr"], stopping.minimal_gain):
                     saver.keep_best()
             course.seconds = time.monotonic() - start
-            course.note_epoch(loss, mrr, out_of_time, stopping.patience, schedule.epochs)
-            progress.advance(1, note=f"loss {loss:.4f}" + (f", validation MRR {mrr:.4f}" if mrr is not None else ""))
-            if mrr is not None and not course.ended_by:
+            course.note_epoch(loss, found, out_of_time, stopping.patience, schedule.epochs)
+            progress.advance(1, note=f"loss {loss:.4f}" + (f", validation MRR {found['mrr']:.4f}" if found else ""))
+            if found is not None and not course.ended_by:
                 saver.save_when_due()
     processes.wait()
     if course.best_epoch != course.epoch and not best.restore(course.best_epoch, trainable.weights()):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
 
 import torch
@@ -55,15 +55,16 @@ class Processes:
         distributed.all_reduce(total)
         return bool(total > 0)
 
-    def told_by_first(self, compute: Callable[[], float]) -> float:
-        """A number that the first computes and tells the others, who wait."""
+    def told_by_first(self, names: Sequence[str], compute: Callable[[], dict[str, float]]) -> dict[str, float]:
+        """Numbers of the given names that the first computes and tells the others, who wait."""
         if self.count == 1:
             return compute()
-        number = torch.zeros((), dtype=torch.float64, device=self._device())
+        numbers = torch.zeros(len(names), dtype=torch.float64, device=self._device())
         if self.rank == 0:
-            number += compute()
-        distributed.broadcast(number, src=0)
-        return float(number)
+            computed = compute()
+            numbers += torch.tensor([computed[name] for name in names], dtype=torch.float64)
+        distributed.broadcast(numbers, src=0)
+        return dict(zip(names, numbers.tolist(), strict=True))
 
     def _device(self) -> str:
         return "cuda" if distributed.get_backend() == "nccl" else "cpu"

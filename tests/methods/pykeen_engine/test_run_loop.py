@@ -16,9 +16,10 @@ class ScriptedRanker:
         self.values = list(values)
         self.seen = []
 
-    def mrr(self, tables):
+    def metrics(self, tables):
         self.seen.append(tables)
-        return self.values[len(self.seen) - 1]
+        mrr = self.values[len(self.seen) - 1]
+        return {"mrr": mrr, "hits@1": mrr / 2, "hits@10": (1 + mrr) / 2}
 
 
 @pytest.fixture
@@ -42,6 +43,7 @@ def test_patience_ends_training_and_the_best_tables_are_kept(baseline_job, trans
     assert torch.equal(model.tables.entity, ranker.seen[1].entity)
     assert not torch.equal(ranker.seen[1].entity, ranker.seen[3].entity)
     assert [record["validation_mrr"] for record in model.curve] == [None, 0.1, None, 0.3, None, 0.2, None, 0.3]
+    assert [record["validation_hits@10"] for record in model.curve][:4] == [None, 0.55, None, 0.65]
     assert [record["epoch"] for record in model.timing] == list(range(1, 9))
 
 

@@ -9,6 +9,7 @@ from kelbench.encoders.conditioned import ENCODER_FOLDER
 from kelbench.encoders.text_encoder import save_encoder
 from kelbench.methods.clep.model import ContrastiveModel
 from kelbench.methods.clep.training import ContrastiveTraining
+from kelbench.ranking.metrics import VALIDATION_METRICS
 from kelbench.tasks.aligned_space import AlignedSpace
 from kelbench.tasks.link_prediction import validation_ranker
 from kelbench.training.job import TrainedModel, TrainingJob
@@ -40,7 +41,7 @@ def train(job: TrainingJob) -> TrainedModel:
         training,
         triples,
         Schedule(settings.epochs, settings.early_stopping, settings.max_minutes),
-        validate=lambda: processes.told_by_first(lambda: ranker.mrr(model.tables())),
+        validate=lambda: processes.told_by_first(VALIDATION_METRICS, lambda: ranker.metrics(model.tables())),
         checkpoint=job.folder / "checkpoint.pt",
         key=job.key(__name__, _read_in_training(job)),
         processes=processes,

@@ -33,7 +33,7 @@ def train(job: TrainingJob) -> TrainedModel:
         training,
         triples,
         Schedule(settings.epochs, settings.early_stopping, settings.max_minutes),
-        validate=lambda: ranker.mrr(model.tables()),
+        validate=lambda: ranker.metrics(model.tables()),
         checkpoint=job.folder / "checkpoint.pt",
         key=job.key(__name__, _read_in_training(job)),
     )

@@ -26,7 +26,7 @@ def train(job: TrainingJob) -> TrainedModel:
         KnowledgeEmbedding(tables, settings, job.seed),
         job.dataset.triples("train"),
         Schedule(settings.epochs, settings.early_stopping, settings.max_minutes),
-        validate=lambda: ranker.mrr(tables),
+        validate=lambda: ranker.metrics(tables),
         checkpoint=job.folder / "checkpoint.pt",
         key=job.key(__name__, [job.dataset.folder / file for file in ("train/triples.npy", "valid/triples.npy")]),
     )

@@ -18,6 +18,7 @@ from kelbench.encoders.tokens import Tokens
 from kelbench.encoders.transformer import Transformer
 from kelbench.methods.kepler.masking import corpus_of
 from kelbench.methods.kepler.training import TextTraining
+from kelbench.ranking.metrics import VALIDATION_METRICS
 from kelbench.tasks.link_prediction import validation_ranker
 from kelbench.training.job import VECTORS_FILE, TrainedModel, TrainingJob
 from kelbench.training.loop import Schedule, run_epochs
@@ -47,7 +48,9 @@ def train(job: TrainingJob) -> TrainedModel:
         training,
         triples,
         Schedule(settings.epochs, settings.early_stopping, settings.max_minutes),
-        validate=lambda: processes.told_by_first(lambda: ranker.mrr(predictor(model, texts, file))),
+        validate=lambda: processes.told_by_first(
+            VALIDATION_METRICS, lambda: ranker.metrics(predictor(model, texts, file))
+        ),
         checkpoint=job.folder / "checkpoint.pt",
         key=job.key(__name__, _read_in_training(job, settings)),
         processes=processes,

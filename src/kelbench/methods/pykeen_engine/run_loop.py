@@ -173,19 +173,19 @@ class _Selection(TrainingCallback):  # type: ignore[misc]
         course.epoch += 1
         loss = math.fsum(self._batch_losses) / len(self._batch_losses)
         self._batch_losses = []
-        mrr = None
+        found = None
         if course.epoch % settings.early_stopping.every == 0 or course.epoch == settings.epochs or out_of_time:
-            mrr = self._validate()
+            found = self._validate()
         course.seconds = time.monotonic() - self._start
-        course.note_epoch(loss, mrr, out_of_time, settings.early_stopping.patience, settings.epochs)
-        self._progress.advance(1, note=f"loss {loss:.4f}" + (f", validation MRR {mrr:.4f}" if mrr is not None else ""))
+        course.note_epoch(loss, found, out_of_time, settings.early_stopping.patience, settings.epochs)
+        self._progress.advance(1, note=f"loss {loss:.4f}" + (f", validation MRR {found['mrr']:.4f}" if found else ""))
 
-    def _validate(self) -> float:
+    def _validate(self) -> dict[str, float]:
         tables = self._export()
-        mrr = self._ranker.mrr(tables)
-        if self.course.note_validation(mrr, self._settings.early_stopping.minimal_gain):
+        found = self._ranker.metrics(tables)
+        if self.course.note_validation(found["mrr"], self._settings.early_stopping.minimal_gain):
             self.best = tables
-        return mrr
+        return found
 
 
 def _result(model: ERModel, selection: _Selection) -> TrainedModel:
