@@ -11,6 +11,8 @@ from kelbench.data.linking import read_mentions
 from kelbench.data.prepared import PreparedDataset
 from kelbench.leaderboard.results import RunResult
 from kelbench.leaderboard.text_tasks import task_rows
+from kelbench.methods.export import export_embeddings
+from kelbench.methods.predict import predict_table
 from kelbench.methods.run import train_run
 from kelbench.methods.text_tasks import run_task
 
@@ -128,3 +130,24 @@ def test_tasks_that_do_not_fit_are_refused_when_the_experiment_is_read(tmp_path,
     (tmp_path / "wrong.yaml").write_text(EXPERIMENT.replace(*change))
     with pytest.raises(UserError, match=rf"wrong.yaml:\d+: {message}"):
         Experiment(tmp_path / "wrong.yaml")
+
+
+def test_a_model_of_clep_answers_and_is_exported(linked, tmp_path):
+    run = linked.run("atlas-tasks", "clep")
+    train_run(run, tmp_path, tmp_path / "results", threads=1)
+    for ends in ({"head": "e4", "tail": None}, {"head": None, "tail": "e4"}):
+        lines = predict_table(run, 2, tmp_path, tmp_path / "results", relation="r1", top=3, **ends).splitlines()
+        assert len(lines) == 4
+        scores = [float(line.split("\t")[1]) for line in lines[1:]]
+        assert scores == sorted(scores, reverse=True)
+        assert all(-1 <= score <= 1 for score in scores)
+    paths = export_embeddings(run, 1, tmp_path, tmp_path / "results", tmp_path / "out")
+    rows = {path.name: path.read_text().splitlines() for path in paths[1:]}
+    assert {name: len(lines) for name, lines in rows.items()} == {
+        "entities.tsv": 20,
+        "relations.tsv": 6,
+        "descriptions.tsv": 20,
+    }
+    assert rows["relations.tsv"][3].startswith("inverse of r0\t")
+    assert len(rows["entities.tsv"][0].split("\t")) == 1 + 8
+    assert rows["descriptions.tsv"][1].split("\t")[1:] == rows["descriptions.tsv"][2].split("\t")[1:]
