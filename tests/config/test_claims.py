@@ -7,6 +7,7 @@ import yaml
 from kelbench.base.errors import UserError
 from kelbench.config.claims import SAMPLED_METRICS, ValueClaim, load_claims
 from kelbench.config.datasets import registered_names
+from kelbench.config.experiment import Experiment
 
 ROOT = Path(__file__).parents[2]
 CLAIMS = ROOT / "config/claims"
@@ -157,3 +158,12 @@ def test_a_file_without_claims_is_an_error(tmp_path):
     (tmp_path / "a.yaml").write_text(yaml.safe_dump({key: GOOD[key] for key in ("source", "protocol")}))
     with pytest.raises(UserError, match="expected values"):
         load_claims(tmp_path)
+
+
+def test_the_experiment_that_a_claim_names_runs_its_method_with_its_preset():
+    named = [claim for _, claim in load_claims() if claim.experiment is not None]
+    assert [claim.id for claim in named] == ["clep-fb15k-237"]
+    for claim in named:
+        runs = Experiment(claim.experiment).runs.values()
+        found = {(run.dataset, run.method_label, run.preset) for run in runs}
+        assert (claim.dataset, claim.method, claim.preset) in found

@@ -84,6 +84,7 @@ class _Common(Settings):
         None, description="the only engine that computes the same model; left out where either does"
     )
     not_comparable: str | None = Field(None, description="why no run here can confirm or refute it")
+    experiment: Path | None = Field(None, description="the experiment file that runs it, where the file's is another")
 
 
 class ValueClaim(_Common):

@@ -15,6 +15,7 @@ Compare = Callable[[str, str, str], Difference]
 
 def claim_record(file: ClaimFile, claim: Claim, kind: str, statement: str, metric: str, **more: Any) -> Row:
     """A record without verdict: what is claimed, by whom, under which protocol; `more` is of this kind of claim."""
+    experiment = claim.experiment or file.experiment
     return {
         "id": claim.id,
         "kind": kind,
@@ -24,7 +25,7 @@ def claim_record(file: ClaimFile, claim: Claim, kind: str, statement: str, metri
         "metric": metric,
         "source": file.source.model_dump(),
         "protocol": file.protocol.model_dump(),
-        "experiment": file.experiment.as_posix() if file.experiment else None,
+        "experiment": experiment.as_posix() if experiment else None,
         "statement": statement,
         "rows": [],
         "tested_on": None,
