@@ -21,6 +21,7 @@ SHIPPED = {
     "clep": (12, 77),
     "clep-fine-tuning": (1, 11),
     "clep-gpt2": (1, 6),
+    "clep-yago3-10": (1, 4),
     "codex-s": (1, 7),
     "engines": (1, 6),
     "fb15k-237": (1, 8),
