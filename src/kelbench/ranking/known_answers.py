@@ -68,3 +68,16 @@ class KnownAnswers:
         start = np.where(found, self.offsets[position], 0)
         stop = np.where(found, self.offsets[position + 1], 0)
         return start, stop
+
+    def pairs(self, keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """All known answers of some queries `(q,)`: the place of each one's query in `keys`, and the answer, int64."""
+        place, position = expanded(*self.spans(keys))
+        return place, self.answers[position]
+
+
+def expanded(start: np.ndarray, stop: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """For each of some ranges, in their order, its number, repeated, and the integers in it."""
+    counts = stop - start
+    number = np.repeat(np.arange(len(start)), counts)
+    within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+    return number, np.repeat(start, counts) + within

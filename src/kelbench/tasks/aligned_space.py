@@ -124,10 +124,9 @@ def _of_triples(dataset: PreparedDataset, known: np.ndarray, candidates: np.ndar
     for index, name in enumerate(_SIDES):
         which = np.flatnonzero(side == index)
         indexed = KnownAnswers.build(known, name, dataset.num_relations)
-        start, stop = indexed.spans(query_keys(triples[which], name, dataset.num_relations))
-        numbers += [np.repeat(which, stop - start), which]
-        answers += [indexed.answers[begin:end] for begin, end in zip(start, stop, strict=True)]
-        answers.append(answers_of(triples[which], name))
+        place, answer = indexed.pairs(query_keys(triples[which], name, dataset.num_relations))
+        numbers += [which[place], which]
+        answers += [answer, answers_of(triples[which], name)]
     right = np.where(side == 1, triples[:, 2], triples[:, 0])
     given = np.where(side == 1, triples[:, 0], triples[:, 2])
     drawn = random.choice(candidates, (len(chosen), DRAWN))

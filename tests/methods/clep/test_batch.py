@@ -87,7 +87,9 @@ def test_all_holds_each_query_once_with_its_distinct_texts(make_settings):
 
 @pytest.mark.parametrize("loss", ["masked", "all"])
 def test_a_batch_knows_the_triples_that_it_asks_of(make_settings, loss):
-    for batch in batches(make_settings(loss=loss, batch_size=4)).of_epoch(2):
+    (plain, *_) = batches(make_settings(loss=loss, batch_size=4)).of_epoch(2)
+    assert len(plain.triples) == 0  # nobody asks for them
+    for batch in batches(make_settings({"drop_batch_edges": True}, loss=loss, batch_size=4)).of_epoch(2):
         queries = set(zip(batch.given.tolist(), batch.relations.tolist(), strict=True))
         inside = [
             number

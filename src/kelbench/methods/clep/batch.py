@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from kelbench.config.clep import ContrastiveSettings
-from kelbench.ranking.known_answers import KnownAnswers
+from kelbench.ranking.known_answers import KnownAnswers, expanded
 from kelbench.training.queries import Queries, both_directions
 from kelbench.training.randomness import counter_generator
 
@@ -26,7 +26,8 @@ class ContrastiveBatch:
         columns: int64 `(n,)`: the text of each column.
         positive: rows and columns, int64 `(p,)` each: the pairs whose likelihood is raised.
         excluded: rows and columns, int64 `(m,)` each: pairs that are no negatives, the positive ones among them.
-        triples: int64: numbers of the training triples that the queries are made of.
+        triples: int64: numbers of the training triples that the queries are made of, where their edges are dropped;
+            else none.
     """
 
     given: np.ndarray
@@ -72,12 +73,16 @@ class Batches:
             self._relations, self._count = 2 * num_relations, len(triples)
         self._asked_texts = np.stack([*self._asked[:, :2].T, text_of_entity[self._asked[:, 2]]], axis=1)
         # multihot, as the released code has it, speaks of entities; the masks speak of texts.
-        known = self._asked if settings.loss == "multihot" else self._asked_texts
-        self._known = KnownAnswers.build(known, "tail", self._relations)
+        self._answers = self._asked if settings.loss == "multihot" else self._asked_texts
+        self._known: KnownAnswers | None = None
+        if settings.loss in ("masked", "multihot"):
+            self._known = KnownAnswers.build(self._answers, "tail", self._relations)
         self._queries = Queries(np.unique(self._asked_texts, axis=0), "tail") if settings.loss == "all" else None
-        keys = self._asked[:, 0] * self._relations + self._asked[:, 1]
-        self._by_key = np.argsort(keys, kind="stable")
-        self._sorted_keys = keys[self._by_key]
+        self._numbered = settings.graph.drop_batch_edges and not self._own
+        if self._numbered:
+            keys = self._asked[:, 0] * self._relations + self._asked[:, 1]
+            self._by_key = np.argsort(keys, kind="stable")
+            self._sorted_keys = keys[self._by_key]
 
     @property
     def pairs(self) -> int:
@@ -102,11 +107,12 @@ class Batches:
     ) -> ContrastiveBatch:
         """Whole queries against every text; equal texts are one column, so none rivals its equal."""
         rows = np.repeat(np.arange(len(given)), np.diff(offsets))
-        start = np.searchsorted(self._sorted_keys, given * self._relations + relations)
-        stop = np.searchsorted(self._sorted_keys, given * self._relations + relations, side="right")
-        numbers = np.empty(0, dtype=np.int64) if self._own else self._by_key[_spans(start, stop)[1]] % self._count
+        asked = np.empty(0, dtype=np.int64)
+        if self._numbered:
+            asked = self._by_key[_places(self._sorted_keys, given * self._relations + relations)[1]]
+        positive = rows, answers
         return ContrastiveBatch(
-            given, self._relations_of(relations), self._texts, (rows, answers), (rows, answers), np.unique(numbers)
+            given, self._relations_of(relations), self._texts, positive, positive, self._numbers(asked)
         )
 
     def _of_pairs(self, which: np.ndarray) -> ContrastiveBatch:
@@ -114,29 +120,29 @@ class Batches:
         given, relations, _ = self._asked[which].T
         diagonal = np.arange(len(which))
         excluded: Pairs = (diagonal, diagonal)
-        if self._settings.loss != "diagonal":
-            answers = (self._asked if self._settings.loss == "multihot" else self._asked_texts)[which, 2]
-            excluded = self._known_in(given * self._relations + relations, answers)
-        numbers = np.empty(0, dtype=np.int64) if self._own else np.unique(which % self._count)
+        if self._known is not None:
+            known = self._known.pairs(given * self._relations + relations)
+            excluded = _among_columns(known, self._answers[which, 2])
         columns = self._asked_texts[which, 2]
+        numbers = self._numbers(which if self._numbered else which[:0])
         return ContrastiveBatch(given, self._relations_of(relations), columns, (diagonal, diagonal), excluded, numbers)
 
-    def _known_in(self, keys: np.ndarray, columns: np.ndarray) -> Pairs:
-        """Rows and columns of all known answers of queries `(q,)` among columns `(n,)`."""
-        row, place = _spans(*self._known.spans(keys))
-        answers = self._known.answers[place]
-        order = np.argsort(columns, kind="stable")
-        ordered = columns[order]
-        number, at = _spans(np.searchsorted(ordered, answers), np.searchsorted(ordered, answers, side="right"))
-        return row[number], order[at]
+    def _numbers(self, asked: np.ndarray) -> np.ndarray:
+        """Numbers of the training triples behind what is asked, ascending."""
+        return np.unique(asked % self._count)
 
     def _relations_of(self, relations: np.ndarray) -> np.ndarray:
         return relations[:0] if self._own else relations
 
 
-def _spans(start: np.ndarray, stop: np.ndarray) -> Pairs:
-    """For each of some ranges its number, repeated, and the integers in it."""
-    counts = stop - start
-    number = np.repeat(np.arange(len(start)), counts)
-    within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
-    return number, np.repeat(start, counts) + within
+def _among_columns(known: Pairs, columns: np.ndarray) -> Pairs:
+    """Rows and columns of known answers, given as rows and answers, among the answers of columns `(n,)`."""
+    row, answers = known
+    order = np.argsort(columns, kind="stable")
+    number, at = _places(columns[order], answers)
+    return row[number], order[at]
+
+
+def _places(ascending: np.ndarray, values: np.ndarray) -> Pairs:
+    """Every place of each value in an ascending array: the value's number, and the place."""
+    return expanded(np.searchsorted(ascending, values), np.searchsorted(ascending, values, side="right"))

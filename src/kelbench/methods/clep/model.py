@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from kelbench.config.clep import ContrastiveSettings
 from kelbench.data.prepared import PreparedDataset
 from kelbench.encoders.aligned import AlignedTables, Head
+from kelbench.encoders.decoded import graph_weights
 from kelbench.encoders.graph.adjacency import Adjacency
 from kelbench.encoders.graph.encoder import GraphEncoder
 from kelbench.methods.clep.descriptions import Descriptions
@@ -107,12 +108,8 @@ class ContrastiveModel(nn.Module):
         text = self.text_head(vectors)
         self.train(was_training)
         notes = {"graph": self.settings.graph.model_dump(mode="json")}
-        parts = {"graph": self.graph, "text_head": self.text_head}
-        weights = {
-            f"{part}.{name}": tensor.detach().clone()
-            for part, module in parts.items()
-            for name, tensor in module.state_dict().items()
-        }
+        texts = {f"text_head.{name}": tensor.detach().clone() for name, tensor in self.text_head.state_dict().items()}
+        weights = graph_weights(self.graph) | texts
         head = Head(self.settings.head, node.shape[1], text.shape[1]).to(node.device)
         head.load_state_dict(self.graph_head.state_dict())
         return AlignedTables(node, relation, head.eval(), text, self._of_entity, notes, weights)

@@ -38,12 +38,7 @@ class TrainingAnswers:
 
     def in_pool(self, side: Side, known: np.ndarray, relations: np.ndarray, pool: np.ndarray) -> np.ndarray:
         """Which entities of a pool, ascending and distinct `(p,)`, are right for each query: bool `(batch, p)`."""
-        index = self._known[side]
-        start, stop = index.spans(known * self._relations + relations)
-        counts = stop - start
-        row = np.repeat(np.arange(len(known)), counts)
-        within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
-        answers = index.answers[np.repeat(start, counts) + within]
+        row, answers = self._known[side].pairs(known * self._relations + relations)
         place = np.minimum(np.searchsorted(pool, answers), len(pool) - 1)
         there = pool[place] == answers
         right = np.zeros((len(known), len(pool)), dtype=bool)
