@@ -26,6 +26,12 @@ class TextNegatives(Settings):
     )
     per_positive: Positive | None = Field(None, description="uniform: negatives a positive and side")
     shared: bool = Field(False, description="uniform: one set for the whole batch and side")
+    frequency_correction: Fraction = Field(
+        0.0,
+        description="in_batch, with loss: cross_entropy: this times the log of an entity's training triples is "
+        "subtracted from its score in training, since a batch holds frequent entities more often as negatives "
+        "(Yi et al. 2019, Section 3, has 1)",
+    )
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -33,6 +39,8 @@ class TextNegatives(Settings):
             raise ValueError("the key per_positive goes with mode: uniform, and only with it")
         if self.mode == "in_batch" and self.shared:
             raise ValueError("mode: in_batch shares its negatives anyway; remove the key shared")
+        if self.frequency_correction and self.mode != "in_batch":
+            raise ValueError("the key frequency_correction goes with mode: in_batch, and only with it")
         return self
 
 
@@ -107,6 +115,8 @@ class TextKnowledgeEmbeddingSettings(Settings):
             raise ValueError("loss: null needs the key masked_language_modelling: nothing would be learned")
         if self.relation == "none" and not self.conditioned:
             raise ValueError("relation: none needs conditioned: true; no query would know its relation")
+        if self.negatives is not None and self.negatives.frequency_correction and self.loss != "cross_entropy":
+            raise ValueError("the key frequency_correction goes with loss: cross_entropy, and only with it")
         if self.temperature is not None and self.loss != "cross_entropy":
             raise ValueError("the key temperature goes with loss: cross_entropy, and only with it")
         if self.halved and self.loss != "kepler":
@@ -145,5 +155,5 @@ class TextKnowledgeEmbeddingSettings(Settings):
         """What two variants must share to be compared fairly; None for one without a knowledge embedding."""
         if self.loss is None or self.negatives is None:
             return None
-        negatives = (self.negatives.mode, self.negatives.per_positive, self.negatives.shared)
+        negatives = tuple(self.negatives.model_dump().values())
         return (self.score, self.loss, self.margin, self.halved, negatives, self.batch_size, self.epochs)

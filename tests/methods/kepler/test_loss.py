@@ -27,7 +27,7 @@ class Case:
             for parameter in self.model.parameters():
                 if parameter.requires_grad and parameter is not self.model.log_scale:
                     parameter.add_(torch.randn(parameter.shape, generator=noise) / 4)  # the biases begin at 0
-        triples = np.asarray(dataset.triples("train"))
+        self.triples = triples = np.asarray(dataset.triples("train"))
         self.known = {tuple(triple) for triple in triples.tolist()}
         self.batch = triples[:size].astype(np.int64)
         self.planner = Planner(options, self.texts, triples, 20, seed=5)
@@ -174,6 +174,12 @@ def slow_cross_entropy(case):
         return query @ answer if case.settings.score == "dot" else -(query - answer).norm()
 
     scale = 1.0 if case.model.log_scale is None else case.model.log_scale.exp()
+    ends = [end for h, _, t in case.triples.tolist() for end in (h, t)]
+    correction = case.settings.negatives.frequency_correction
+
+    def bias(entity):
+        return correction * math.log(ends.count(entity) / (len(ends) / 20))
+
     entities = sorted(set(case.batch[:, [0, 2]].ravel().tolist()))
     total = 0.0
     for row, (h, r, t) in enumerate(case.batch.tolist()):
@@ -183,19 +189,21 @@ def slow_cross_entropy(case):
             ]
             query, relation = case.query(known, r, side), case.relation(r)
             right = (score(query, relation, case.entity(answer), side) - case.settings.margin) * scale
-            wrong = [score(query, relation, case.entity(e), side) * scale for e in case.wrong(row, side)]
+            right = right - bias(answer)
+            wrong = [score(query, relation, case.entity(e), side) * scale - bias(e) for e in case.wrong(row, side)]
             together = torch.stack([right, *wrong])
             total = total - torch.log(torch.exp(right) / torch.exp(together).sum())
     return total / len(case.batch) / 2
 
 
 @pytest.mark.parametrize("score", ["cosine", "dot", "distmult", "complex", "transe_l2"])
-@pytest.mark.parametrize("variant", ["plain", "conditioned", "text"])
+@pytest.mark.parametrize("variant", ["plain", "conditioned", "text", "corrected"])
 def test_in_batch_cross_entropy_is_a_softmax_written_out(described, make_settings, score, variant):
     changes = {
         "plain": {},
         "conditioned": {"conditioned": True, "margin": 0.3, "temperature": 0.2},
         "text": {"relation": "text", "temperature": 0.5},
+        "corrected": {"temperature": 0.5, "negatives": {"mode": "in_batch", "frequency_correction": 0.7}},
     }[variant]
     values = {"score": score, "loss": "cross_entropy", "margin": 0.0, "negatives": {"mode": "in_batch"}}
     case = Case(described, make_settings("cnn", **values | changes))
@@ -203,6 +211,14 @@ def test_in_batch_cross_entropy_is_a_softmax_written_out(described, make_setting
     assert_same(case, slow_cross_entropy(case))
     if "temperature" in changes:
         assert case.model.log_scale.grad.abs() > 1e-4
+
+
+def test_a_correction_for_frequency_is_refused_where_it_means_nothing(make_settings):
+    corrected = {"frequency_correction": 0.5}
+    with pytest.raises(ValueError, match="frequency_correction goes with mode: in_batch"):
+        make_settings(negatives={"mode": "uniform", "per_positive": 2} | corrected)
+    with pytest.raises(ValueError, match="frequency_correction goes with loss: cross_entropy"):
+        make_settings(negatives={"mode": "in_batch"} | corrected)
 
 
 def test_a_query_is_compared_with_its_own_entity_unless_that_makes_a_training_triple(described, make_settings):

@@ -14,6 +14,9 @@ from kelbench.training.randomness import counter_generator
 SIDES: tuple[Side, ...] = ("tail", "head")
 
 
+_OTHER: dict[Side, Side] = {"tail": "head", "head": "tail"}
+
+
 class TrainingAnswers:
     """Which answers the training triples hold, by query; nothing else is ever asked here, the test set least of all."""
 
@@ -57,6 +60,8 @@ class Plan:
         relation: int64 `(batch,)`: places of the relations' texts; relation ids where a table has their vectors.
         negatives: for each side int64 `(batch, k)`, or `(k,)` for one set for the whole batch.
         right: for each side bool `(batch, k)`: negatives that do not count, being right.
+        bias: for each side float32 `(batch,)` and `(k,)`: what is subtracted from the scores of answers and negatives,
+            where scores are corrected for how often a batch holds an entity.
     """
 
     codes: np.ndarray
@@ -66,6 +71,7 @@ class Plan:
     relation: np.ndarray
     negatives: dict[Side, np.ndarray] = field(default_factory=dict)
     right: dict[Side, np.ndarray] = field(default_factory=dict)
+    bias: dict[Side, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
 
 
 class Planner:
@@ -82,6 +88,7 @@ class Planner:
         """Index the training triples `(n, 3)` of a graph whose entities are `0 .. num_entities - 1`."""
         self._settings, self._texts, self._seed, self._num_entities = settings, texts, seed, num_entities
         self._answers = TrainingAnswers(triples, num_entities, texts.num_relations)
+        self._bias = _bias(settings, triples, num_entities)
 
     def plan(self, batch: np.ndarray, epoch: int, step: int) -> Plan:
         """The plan for triples int64 `(batch, 3)`."""
@@ -110,6 +117,11 @@ class Planner:
             relation=at.get("relation", relations),
             negatives={side: at[f"{side} negatives"] for side in SIDES},
             right={side: self._right(side, known[side], relations, drawn[side]) for side in SIDES},
+            bias=(
+                {side: (self._bias[known[other]], self._bias[drawn[side]]) for side, other in _OTHER.items()}
+                if self._bias is not None
+                else {}
+            ),
         )
 
     def _negatives(self, side: Side, batch: np.ndarray, epoch: int, step: int) -> np.ndarray:
@@ -130,3 +142,13 @@ class Planner:
         if drawn.ndim == 1:
             return self._answers.in_pool(side, known, relations, drawn)
         return self._answers.holds(side, known, relations, drawn)
+
+
+def _bias(settings: TextKnowledgeEmbeddingSettings, triples: np.ndarray, num_entities: int) -> np.ndarray | None:
+    """Float32 `(entities,)`: the correction times the log of each entity's frequency, over the mean frequency."""
+    if settings.negatives is None or not settings.negatives.frequency_correction:
+        return None
+    frequency = np.bincount(np.asarray(triples)[:, [0, 2]].ravel(), minlength=num_entities)
+    # Who has no triple is in no batch; its value is never asked for.
+    relative = np.maximum(frequency, 1) / max(frequency.mean(), 1)
+    return (settings.negatives.frequency_correction * np.log(relative)).astype(np.float32)

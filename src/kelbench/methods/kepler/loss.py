@@ -35,7 +35,8 @@ def knowledge_embedding_loss(model: TextModel, plan: Plan, vectors: Tensor) -> T
 def scores(model: TextModel, plan: Plan, vectors: Tensor) -> tuple[BySide, BySide]:
     """Scores of the right answers, `(batch,)` a side, and of the wrong ones, `(batch, k)`, -inf for those not wrong.
 
-    For cross_entropy they are as the softmax takes them: margin subtracted, divided by the temperature.
+    For cross_entropy they are as the softmax takes them: margin subtracted, divided by the temperature, corrected for
+    the frequency of entities (Yi et al. 2019, Sampling-bias-corrected neural modeling, Section 3).
     """
     function, similarity = score_of(model.settings)
     place = torch.from_numpy(plan.relation).to(vectors.device)
@@ -56,7 +57,11 @@ def scores(model: TextModel, plan: Plan, vectors: Tensor) -> tuple[BySide, BySid
         else:
             against = similarity_of_drawn(similarity, query[side], function.candidate(vectors), places)
         # Masked last: the gradient by the scale would be 0 times infinity.
-        negative[side] = (against * scale).masked_fill(torch.from_numpy(plan.right[side]).to(vectors.device), -math.inf)
+        against = against * scale
+        if plan.bias:
+            of_right, of_wrong = (torch.from_numpy(bias).to(vectors.device) for bias in plan.bias[side])
+            positive[side], against = positive[side] - of_right, against - of_wrong
+        negative[side] = against.masked_fill(torch.from_numpy(plan.right[side]).to(vectors.device), -math.inf)
     return positive, negative
 
 
