@@ -7,7 +7,7 @@ from kelbench.config.datasets import check_file_names, load_dataset, registered_
 
 def test_every_entry_loads_and_names_are_unique(registry):
     names = registered_names(registry)
-    assert len(names) == 28
+    assert len(names) == 29
     check_file_names(load_dataset(name, registry) for name in names)
 
 

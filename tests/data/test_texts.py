@@ -83,6 +83,9 @@ def test_underscores_and_captions():
         "a": "a film",
         "b": "",
     }
+    labelled = b'{"a": {"caption": "a film", "label": "Up"}, "b": {"label": "x"}}'
+    assert read(labelled, "labels_json") == {"a": "Up", "b": "x"}
+    assert read(labelled, "label_captions_json") == {"a": "Up: a film", "b": "x"}
     assert "a: expected a caption, found 'x'" in refuse(b'{"a": "x"}', "captions_json")
 
 

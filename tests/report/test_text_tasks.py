@@ -2,11 +2,12 @@
 
 from types import SimpleNamespace
 
-from kelbench.report.text_tasks import linking_table
+from kelbench.report.text_tasks import linking_tables
 
 
-def record(run, candidates, metric, value):
+def record(run, candidates, metric, value, subset="every", examples=891):
     return {
+        "subset": subset,
         "dataset": "atlas-tasks",
         "task": "entity_linking",
         "run": run,
@@ -15,23 +16,26 @@ def record(run, candidates, metric, value):
         "metric": metric,
         "mean": value,
         "ci_test": [value - 0.01, value + 0.01] if metric != "hits@10" else None,
-        "n_examples": 891,
+        "n_examples": examples,
     }
 
 
-def board(*runs):
+def board(*runs, connected=None):
     columns = [("given", "hits@1"), ("all", "hits@1"), ("all", "hits@10"), ("all", "mrr")]
     tasks = [
         record(run, candidates, metric, base + number / 10)
         for run, base in runs
         for number, (candidates, metric) in enumerate(columns)
     ]
+    if connected is not None:
+        others = [one | {"subset": "connected", "n_examples": connected} for one in tasks]
+        tasks += [one | {"n_examples": 20} if one["candidates"] == "given" else one for one in others]
     kinds = {run: {"kind": "control" if run == "names" else "text"} for run, _ in runs}
     return SimpleNamespace(content={"text_tasks": tasks}, runs=lambda _: kinds, title=lambda _: "atlas")
 
 
 def test_runs_by_accuracy_with_intervals_and_controls_apart():
-    table = linking_table(board(("clep", 0.2), ("own", 0.3), ("names", 0.5)), "atlas-tasks")
+    (table,) = linking_tables(board(("clep", 0.2), ("own", 0.3), ("names", 0.5)), "atlas-tasks")
     assert "891 mentions" in table.caption
     methods, controls = table.groups
     assert [row[0].text for row in methods.rows] == ["own", "clep"]
@@ -46,5 +50,12 @@ def test_runs_by_accuracy_with_intervals_and_controls_apart():
 
 
 def test_no_table_where_nothing_was_linked():
-    assert linking_table(board(), "atlas-tasks") is None
-    assert linking_table(board(("clep", 0.2)), "nations") is None
+    assert linking_tables(board(), "atlas-tasks") == []
+    assert linking_tables(board(("clep", 0.2)), "nations") == []
+
+
+def test_a_second_table_where_some_entities_have_no_triple():
+    assert len(linking_tables(board(("clep", 0.2), connected=891), "atlas-tasks")) == 1
+    every, connected = linking_tables(board(("clep", 0.2), connected=1400), "atlas-tasks")
+    assert (every.identifier, connected.identifier) == ("linking-atlas-tasks", "linking-connected-atlas-tasks")
+    assert "the 1,400 mentions (20 with given candidates) that mean" in connected.caption

@@ -1,6 +1,7 @@
 """Entity linking: ranks and metrics against counting by hand."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from kelbench.base.errors import UserError
 from kelbench.data.linking import Mentions
 from kelbench.tasks import entity_linking
-from kelbench.tasks.entity_linking import evaluate_linking, link
+from kelbench.tasks.entity_linking import evaluate_linking, link, linking_records
 
 SCORES = np.array(
     [
@@ -24,6 +25,7 @@ MENTIONS = Mentions(
     documents=np.array([4, 3, 0]),
     offsets=np.array([0, 2, 5, 7]),
     candidates=np.array([2, 0, 0, 1, 2, 1, 4]),
+    connected=np.array([True, False, True]),
 )
 
 
@@ -39,13 +41,36 @@ def test_ranks_among_all_and_among_the_given(monkeypatch, at_once):
 def test_metrics_are_those_of_the_ranks_that_are_written(tmp_path):
     evaluate_linking(MENTIONS, lambda numbers: SCORES[numbers], tmp_path)
     records = json.loads((tmp_path / "entity_linking.json").read_text())
-    found = {(record["candidates"], record["metric"]): record["value"] for record in records}
+    found = {
+        (record["candidates"], record["metric"]): record["value"] for record in records if record["subset"] == "every"
+    }
     assert found["all", "hits@1"] == pytest.approx(1 / 3)  # realistic ranks 2.5, 2.5 and 1
     assert found["all", "mrr"] == pytest.approx((1 / 2.5 + 1 / 2.5 + 1) / 3)
     assert found["given", "hits@1"] == pytest.approx(2 / 3)  # realistic ranks 1, 2 and 1
     assert found["given", "tie_rate"] == pytest.approx(1 / 3)
     with np.load(tmp_path / "entity_linking.npz") as stored:
-        assert sorted(stored.files) == ["candidates", "optimistic", "pessimistic"]
+        assert sorted(stored.files) == ["candidates", "connected", "optimistic", "pessimistic"]
+
+
+def test_mentions_of_connected_entities_are_measured_apart(tmp_path):
+    evaluate_linking(MENTIONS, lambda numbers: SCORES[numbers], tmp_path)
+    records = json.loads((tmp_path / "entity_linking.json").read_text())
+    found = {(record["subset"], record["candidates"], record["metric"]): record for record in records}
+    assert found["every", "all", "mrr"]["n_examples"] == 3
+    assert found["connected", "all", "mrr"]["n_examples"] == 2
+    assert found["connected", "all", "mrr"]["value"] == pytest.approx((1 / 2.5 + 1) / 2)
+
+
+def test_a_mention_without_a_document_competes_with_all_and_one_without_a_choice_is_not_counted(tmp_path):
+    alone = replace(MENTIONS, documents=np.array([-1, 3, 0]), offsets=np.array([0, 1, 4, 6]))
+    alone = replace(alone, candidates=np.array([2, 0, 1, 2, 1, 4]))
+    arrays = link(alone, lambda numbers: SCORES[numbers])
+    assert arrays["optimistic"][0].tolist() == [3, 1]  # 4 is above as well
+    assert arrays["candidates"].tolist() == [[5, 1], [4, 3], [4, 2]]
+    found = {(record["subset"], record["candidates"], record["metric"]): record for record in linking_records(arrays)}
+    assert found["every", "given", "hits@1"]["n_examples"] == 2
+    assert found["every", "given", "hits@1"]["value"] == pytest.approx(1 / 2)
+    assert found["every", "all", "hits@1"]["n_examples"] == 3
 
 
 def test_scores_that_differ_by_rounding_alone_tie():

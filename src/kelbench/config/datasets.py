@@ -48,9 +48,12 @@ class TripleSource(Settings):
 
     file: str = Field(description="the name of one of the dataset's files")
     member: str | None = Field(None, description="path inside the archive, for .tar.gz and .zip files")
+    separator: Literal["tab", "space"] = Field("tab", description="what stands between head, relation and tail")
 
 
-TextFormat = Literal["tsv", "tsv_first", "tsv_underscores", "wikidata_json", "captions_json"]
+TextFormat = Literal[
+    "tsv", "tsv_first", "tsv_underscores", "wikidata_json", "captions_json", "labels_json", "label_captions_json"
+]
 
 
 class TextSource(Settings):
@@ -58,14 +61,23 @@ class TextSource(Settings):
 
     file: str
     member: str | None = None
+    further: list[str] = Field(default_factory=list, description="files of the same format with more of the texts")
     format: TextFormat = Field(
         description="tsv: id, tab, text; tsv_first: id, tab, alternatives between tabs, the first of them the text; "
         "tsv_underscores: tsv with _ for spaces; "
-        "wikidata_json: {id: {label, description}}, read as label: description; captions_json: {id: {caption}}"
+        "wikidata_json: {id: {label, description}}, read as label: description; captions_json: {id: {caption}}; "
+        "labels_json: {id: {label}}; label_captions_json: {id: {label, caption}}, read as label: caption"
     )
     before: str | None = Field(
         None, min_length=1, description="keep what stands before this separator: the name of `name -- first sentence`"
     )
+
+
+class LinkingSource(Settings):
+    """Where mentions to be linked to entities stand: Wikidata-Disambig's format, see `kelbench.data.disambiguation`."""
+
+    valid: str = Field(description="file of the examples for validation")
+    test: str = Field(description="file of the examples for test")
 
 
 class Counts(Settings):
@@ -156,6 +168,10 @@ class DatasetSettings(Settings):
         False, description="labels of entities are names with _ for spaces: texts of the source `name`"
     )
     relation_texts: TextSource | None = Field(None, description="names or descriptions of relations")
+    linking: LinkingSource | None = Field(None, description="examples of entity linking")
+    texts_are_entities: bool = Field(
+        False, description="whoever has a text is an entity of the graph, with a triple or without (layout: pairs)"
+    )
     draw: DrawnInference | None = Field(None, description="for layout: drawn")
     held_out: HeldOutEntities | None = Field(None, description="for layouts semi and full")
     split: SplitFractions | None = Field(None, description="for layout: pairs")
@@ -178,9 +194,12 @@ class DatasetSettings(Settings):
             raise ValueError("labels_are_names is itself the source of texts `name`, and of names; remove the other")
         if "relations" in self.entity_texts:
             raise ValueError("entity_texts: relations cannot name a source; the manifest counts relations under it")
+        described_pairs = self.layout == "pairs" and bool(self.entity_texts)
         for key, other, given in (
             ("text_tasks", "built", self.built is not None),
             ("without_task_facts", "text_tasks", self.text_tasks),
+            ("linking", "entity_texts", bool(self.entity_texts)),
+            ("texts_are_entities", "layout: pairs and entity_texts", described_pairs),
         ):
             if getattr(self, key) and not given:
                 raise ValueError(f"{key} goes with {other}")
@@ -201,9 +220,12 @@ class DatasetSettings(Settings):
         known = {file.name for file in self.files}
         parts: list[TripleSource | TextSource] = [*self.triples.values(), *self.entity_texts.values()]
         parts += [self.relation_texts] if self.relation_texts is not None else []
-        for part in parts:
-            if part.file not in known:
-                raise ValueError(f"{part.file} is not one of the files of this dataset{nearest(part.file, known)}")
+        files = [part.file for part in parts]
+        files += [file for source in self.entity_texts.values() for file in source.further]
+        files += [self.linking.valid, self.linking.test] if self.linking is not None else []
+        for file in files:
+            if file not in known:
+                raise ValueError(f"{file} is not one of the files of this dataset{nearest(file, known)}")
         return self
 
 

@@ -301,10 +301,10 @@ class Experiment:
                     problems.add(f"{where}: {entry.method} cannot be asked {task}; {', '.join(able)} can")
                 for dataset in entry.datasets:
                     registered = self.registered.get(dataset)
-                    if registered is None or not registered.without_task_facts:
+                    if registered is None or not (registered.without_task_facts or registered.linking):
                         told = registered is not None and registered.text_tasks
                         why = "tells in its triples what the tasks ask for" if told else "has no text tasks"
-                        problems.add(f"{where}: {dataset} {why}; use atlas-tasks")
+                        problems.add(f"{where}: {dataset} {why}; use atlas-tasks or wikidata-disambig")
 
     def _check_starts(self, problems: ProblemList) -> None:
         """Each start is a run that can be started from; its text encoder then counts as that of the run."""

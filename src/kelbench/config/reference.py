@@ -67,6 +67,7 @@ _PAGES: list[tuple[str, str, list[type[Settings]]]] = [
             datasets.DatasetFile,
             datasets.TripleSource,
             datasets.TextSource,
+            datasets.LinkingSource,
             datasets.Counts,
             datasets.DrawnInference,
         ],

@@ -22,9 +22,10 @@ class Mentions:
         contexts: the text that each stands in.
         entities: int64 `(n,)`: what each means.
         documents: int64 `(n,)`: the entity that the context describes, which no mention means and which does not
-            compete: its description is the context.
+            compete: its description is the context; -1 where the context describes none.
         offsets: int64 `(n + 1,)`: mention i may choose among `candidates[offsets[i]:offsets[i + 1]]`.
         candidates: int64: entities whose names are like the mention, the right one among them.
+        connected: bool `(n,)`: whether what the mention means has a training triple.
     """
 
     surfaces: list[str]
@@ -33,6 +34,7 @@ class Mentions:
     documents: np.ndarray
     offsets: np.ndarray
     candidates: np.ndarray
+    connected: np.ndarray
 
     def __len__(self) -> int:
         return len(self.surfaces)
@@ -57,15 +59,19 @@ def read_mentions(dataset: PreparedDataset, split: SplitName) -> Mentions:
     examples = [json.loads(line) for line in lines]
     for place, example in enumerate(examples, start=1):
         named = (example["entity"], example["document"], *example["candidates"])
-        missing = [label for label in named if label not in number]
+        missing = [label for label in named if label is not None and label not in number]
         if missing:
             raise UserError(f"{path}:{place}: {missing[0]} is no entity of {dataset.name}")
     given = [[label for label in example["candidates"] if label != example["document"]] for example in examples]
+    entities = np.array([number[example["entity"]] for example in examples], dtype=np.int64)
+    with_triple = np.zeros(len(number), dtype=bool)
+    with_triple[dataset.triples("train")[:, [0, 2]]] = True
     return Mentions(
         [example["text"][slice(*example["mention"])] for example in examples],
         [example["text"] for example in examples],
-        np.array([number[example["entity"]] for example in examples], dtype=np.int64),
-        np.array([number[example["document"]] for example in examples], dtype=np.int64),
+        entities,
+        np.array([number.get(example["document"], -1) for example in examples], dtype=np.int64),
         np.append(0, np.cumsum([len(labels) for labels in given])),
         np.array([number[label] for labels in given for label in labels], dtype=np.int64),
+        with_triple[entities],
     )

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from io import BytesIO
 from pathlib import Path
 from typing import IO, Any, Literal
 
@@ -19,6 +20,7 @@ from kelbench.data.archives import open_member
 from kelbench.data.atlas.graph import NAMES, entity_texts, facts_reader, relation_texts, source_digests
 from kelbench.data.atlas.sources import Sources, read_sources
 from kelbench.data.atlas.tasks.write import write_tasks
+from kelbench.data.disambiguation import write_mentions
 from kelbench.data.draw import split_by_fractions
 from kelbench.data.fetch import open_verified
 from kelbench.data.layouts import Graphs, Split, read_graphs, read_parts, transductive_splits
@@ -57,7 +59,8 @@ class Inputs:
     def triples(self, source: TripleSource, entities: Numbering, relations: Numbering) -> np.ndarray:
         """The triples of a file, numbered."""
         with self.open(source.file, source.member) as (stream, where):
-            triples, normalised = read_triples(stream, where, entities, relations)
+            tabbed = stream if source.separator == "tab" else BytesIO(stream.read().replace(b" ", b"\t"))
+            triples, normalised = read_triples(tabbed, where, entities, relations)
         self.note(source.file, source.member, normalised)
         return triples
 
@@ -65,9 +68,15 @@ class Inputs:
         """Label -> text; empty without a source."""
         if source is None:
             return {}
-        with self.open(source.file, source.member) as (stream, where):
-            texts, normalised = read_texts(stream, where, source.format)
-        self.note(source.file, source.member, normalised)
+        texts: dict[str, str] = {}
+        for file, member in [(source.file, source.member), *((file, None) for file in source.further)]:
+            with self.open(file, member) as (stream, where):
+                found, normalised = read_texts(stream, where, source.format)
+            self.note(file, member, normalised)
+            for label in found.keys() & texts.keys():
+                if found[label] != texts[label]:
+                    raise UserError(f"{where}: {label}: expected the text that {source.file} has, found another")
+            texts |= found
         if source.before is not None:
             texts = {label: text.split(source.before, 1)[0].strip() for label, text in texts.items()}
         return texts
@@ -106,6 +115,9 @@ def prepare_dataset(settings: DatasetSettings, folder: Path) -> None:
             write_more = partial(write_tasks, sources=sources)
     else:
         inputs, graphs, texts = _read_files(settings)
+        if settings.linking is not None:
+            parts = {part: inputs.paths[file] for part, file in settings.linking.model_dump().items()}
+            write_more = partial(write_mentions, parts=parts, entities=set(graphs.spaces["train"]))
     if settings.counts is not None:
         _assert_counts(settings.name, settings.counts, graphs)
     facts = {
@@ -123,10 +135,16 @@ def prepare_dataset(settings: DatasetSettings, folder: Path) -> None:
 def _read_files(settings: DatasetSettings) -> tuple[Inputs, Graphs, Texts]:
     paths = {file.name: open_verified(file) for file in settings.files}
     inputs = Inputs(paths, {file.name: file.sha256 for file in settings.files})
-    graphs = read_graphs(
-        settings, lambda part, entities, relations: inputs.triples(settings.triples[part], entities, relations)
-    )
     entity_texts = {name: inputs.texts(source) for name, source in settings.entity_texts.items()}
+
+    def read(part: str, entities: Numbering, relations: Numbering) -> np.ndarray:
+        triples = inputs.triples(settings.triples[part], entities, relations)
+        if settings.texts_are_entities:
+            for label in set().union(*entity_texts.values()):
+                entities.add(label)
+        return triples
+
+    graphs = read_graphs(settings, read)
     names = settings.entity_names
     if settings.labels_are_names:
         names = "name"
@@ -187,7 +205,9 @@ def _read(inputs: Inputs, files: dict[str, str]) -> tuple[list[str], list[str], 
     """Labels of entities and of relations, and triples by part, of files that share one graph."""
     spaces, relations, parts = read_parts(
         {"train": tuple(files)},
-        lambda part, entities, numbers: inputs.triples(TripleSource(file=files[part], member=None), entities, numbers),
+        lambda part, entities, numbers: inputs.triples(
+            TripleSource(file=files[part], member=None, separator="tab"), entities, numbers
+        ),
     )
     return spaces["train"], relations, parts
 

@@ -12,6 +12,14 @@ from kelbench.base.errors import ProblemList, UserError
 from kelbench.config.datasets import TextFormat
 from kelbench.data.triple_files import Normalised, line_blocks, text_defect
 
+# Format -> keys of an entry, whose texts are joined by a colon.
+_JSON_KEYS: dict[str, tuple[str, ...]] = {
+    "wikidata_json": ("label", "description"),
+    "captions_json": ("caption",),
+    "labels_json": ("label",),
+    "label_captions_json": ("label", "caption"),
+}
+
 
 def read_texts(stream: IO[bytes], where: str, form: TextFormat) -> tuple[dict[str, str], Normalised]:
     """Read identifier -> text.
@@ -22,15 +30,14 @@ def read_texts(stream: IO[bytes], where: str, form: TextFormat) -> tuple[dict[st
         form: `tsv`: identifier, tab, text (further tabs belong to the text, which may be empty); `tsv_first`:
             identifier, tab, alternatives between tabs, of which the first is the text; `tsv_underscores`: `tsv` with
             `_` for spaces in the text; `wikidata_json`: one object ``{id: {"label": ..., "description": ...}}``, read
-            as ``label: description``; `captions_json`: one object ``{id: {"caption": ...}}``.
+            as ``label: description``; `captions_json`: one object ``{id: {"caption": ...}}``;
+            `labels_json` and `label_captions_json` likewise of `label`, and of both as ``label: caption``.
 
     Raises:
         UserError: the file is malformed, or gives one identifier two different texts.
     """
-    if form == "wikidata_json":
-        return _read_json(stream, where, ("label", "description"))
-    if form == "captions_json":
-        return _read_json(stream, where, ("caption",))
+    if form in _JSON_KEYS:
+        return _read_json(stream, where, _JSON_KEYS[form])
     texts, normalised = _read_tsv(stream, where, first_only=form == "tsv_first")
     if form == "tsv_underscores":
         texts = {identifier: one_line(text.replace("_", " ")) for identifier, text in texts.items()}

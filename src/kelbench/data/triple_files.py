@@ -33,6 +33,10 @@ class Numbering(dict[str, int]):
         number = self[label] = len(self)
         return number
 
+    def add(self, label: str) -> None:
+        """Give a label a number, if it has none."""
+        self[label]
+
     def sorted_labels(self) -> tuple[list[str], np.ndarray]:
         """The labels in code point order, and int32 `(n,)` that maps the number of each to its place there."""
         labels = sorted(self)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -10,14 +11,14 @@ from kelbench.base.errors import UserError
 from kelbench.base.files import read_json
 from kelbench.leaderboard.results import RunResult, seed_folder
 from kelbench.leaderboard.statistics import Interval, mean, seed_interval, standard_deviation, triple_intervals
-from kelbench.tasks.entity_linking import CANDIDATES
+from kelbench.tasks.entity_linking import CANDIDATES, SUBSETS, counted
 
 # Metrics of which an interval over examples is given, as functions of realistic ranks.
 _OF_RANKS = {"hits@1": lambda ranks: ranks <= 1, "mrr": lambda ranks: 1 / ranks}
 
 
 def task_rows(result: RunResult) -> list[dict[str, Any]]:
-    """A row a task, candidate set and metric of a run, in the order in which they were written.
+    """A row a task, subset of mentions, candidate set and metric of a run, in the order in which they were written.
 
     Raises:
         UserError: a seed's file is missing.
@@ -36,12 +37,13 @@ def task_rows(result: RunResult) -> list[dict[str, Any]]:
                     "method": result.run.method_label,
                     "encoder": result.run.encoder,
                     "preset": result.run.preset,
+                    "subset": record["subset"],
                     "candidates": record["candidates"],
                     "metric": record["metric"],
                     "mean": mean(values),
                     "sd": standard_deviation(values),
                     "ci_seed": seed_interval(values),
-                    "ci_test": intervals.get((record["candidates"], record["metric"])),
+                    "ci_test": intervals.get((record["subset"], record["candidates"], record["metric"])),
                     "values": values.tolist(),
                     "n_seeds": len(values),
                     "n_examples": record["n_examples"],
@@ -58,16 +60,25 @@ def _read(result: RunResult, seed: int, task: str) -> Any:
     return read_json(path)
 
 
-def _intervals(result: RunResult, task: str) -> dict[tuple[str, str], Interval]:
-    """Bootstrap over examples of the mean over seeds: (candidates, metric) -> interval."""
+def _intervals(result: RunResult, task: str) -> dict[tuple[str, str, str], Interval]:
+    """Bootstrap over examples of the mean over seeds: (subset, candidates, metric) -> interval."""
     ranks = []
     for seed in result.run.seeds:
         with np.load(seed_folder(result.run, seed) / f"{task}.npz", allow_pickle=False) as stored:
-            ranks.append((stored["optimistic"].astype(np.float64) + stored["pessimistic"]) / 2)
-    names = [(candidates, metric) for candidates in CANDIDATES for metric in _OF_RANKS]
-    columns = [
-        np.mean([_OF_RANKS[metric](of_seed[:, CANDIDATES.index(candidates)]) for of_seed in ranks], axis=0)
-        for candidates, metric in names
-    ]
-    sums = np.stack(columns, axis=1)
-    return dict(zip(names, triple_intervals(sums, np.ones_like(sums)), strict=True))
+            arrays = dict(stored)
+            ranks.append((arrays["optimistic"].astype(np.float64) + arrays["pessimistic"]) / 2)
+    intervals: dict[tuple[str, str, str], Interval] = {}
+    for subset, candidates in product(SUBSETS, CANDIDATES):
+        rows, column = counted(arrays, subset, candidates), CANDIDATES.index(candidates)
+        if not rows.any():
+            continue
+        sums = np.stack(
+            [
+                np.mean([of_rank(of_seed[rows, column]) for of_seed in ranks], axis=0, dtype=np.float64)
+                for of_rank in _OF_RANKS.values()
+            ],
+            axis=1,
+        )
+        found = triple_intervals(sums, np.ones_like(sums))
+        intervals |= {(subset, candidates, metric): some for metric, some in zip(_OF_RANKS, found, strict=True)}
+    return intervals

@@ -20,7 +20,7 @@ from kelbench.report.headline import has_published, headline_tables, methods_bel
 from kelbench.report.kepler import kepler_page
 from kelbench.report.page import render_page
 from kelbench.report.performance import read_performance
-from kelbench.report.text_tasks import linking_table
+from kelbench.report.text_tasks import linking_tables
 
 
 def render_report(experiment: Experiment, leaderboard: Path, out: Path) -> Path:
@@ -81,7 +81,7 @@ def _dataset(board: Board, name: str, learned: Curves) -> dict[str, Any]:
         "below_controls": methods_below_controls(board, name),
         "published": any(has_published(board, name, candidates) for candidates in board.protocols(name)),
         "comparison": sections.comparison_table(board, name),
-        "linking": linking_table(board, name),
+        "linking": linking_tables(board, name),
         "sides": sections.sides_table(board, name),
         "unseen_throughout": sections.is_unseen_throughout(board, name),
         "unseen": sections.unseen_table(board, name),

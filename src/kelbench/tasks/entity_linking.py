@@ -6,6 +6,7 @@ A method hands over scores; ranks are written before any metric is made of them.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,9 @@ METRICS = ("hits@1", "hits@3", "hits@10", "mrr", "mr", "tie_rate")
 # Candidate sets by their place in the arrays: every entity, or those that the task gives.
 CANDIDATES = ("all", "given")
 
+# All mentions, or those that mean an entity with a training triple: no message reaches the others.
+SUBSETS = ("every", "connected")
+
 ARRAYS = ("optimistic", "pessimistic", "candidates")
 
 # Numbers of mentions, int64 `(k,)`, to the scores of all entities, float64 `(k, entities)`.
@@ -34,7 +38,7 @@ def link(mentions: Mentions, scores_of: Scorer) -> dict[str, np.ndarray]:
     Scores are compared as float32: candidates with equal vectors tie whatever the order of summation.
 
     Returns:
-        optimistic, pessimistic and candidates (how many competed).
+        optimistic, pessimistic and candidates (how many competed); and connected, bool `(n,)`, as `Mentions` has it.
 
     Raises:
         UserError: a score is not finite.
@@ -48,16 +52,18 @@ def link(mentions: Mentions, scores_of: Scorer) -> dict[str, np.ndarray]:
         if not np.isfinite(scores).all():
             raise UserError(f"entity linking: a score of mention {begin} or one of the next is not finite")
         right = scores[np.arange(len(numbers)), mentions.entities[numbers]]
-        scores[np.arange(len(numbers)), mentions.documents[numbers]] = -np.inf
+        documents = mentions.documents[numbers]
+        described = np.flatnonzero(documents >= 0)
+        scores[described, documents[described]] = -np.inf
         above, not_below = scores > right[:, None], scores >= right[:, None]
         arrays["optimistic"][numbers, 0] = 1 + above.sum(1)
         arrays["pessimistic"][numbers, 0] = not_below.sum(1)
-        arrays["candidates"][numbers, 0] = scores.shape[1] - 1  # without the document's own entity
+        arrays["candidates"][numbers, 0] = scores.shape[1] - (documents >= 0)  # without the document's own entity
         row, entity = _given(mentions, numbers)
         arrays["optimistic"][numbers, 1] = 1 + np.bincount(row, above[row, entity], len(numbers))
         arrays["pessimistic"][numbers, 1] = np.bincount(row, not_below[row, entity], len(numbers))
         arrays["candidates"][numbers, 1] = np.bincount(row, minlength=len(numbers))
-    return arrays
+    return arrays | {"connected": mentions.connected}
 
 
 def evaluate_linking(mentions: Mentions, scores_of: Scorer, folder: Path) -> None:
@@ -71,14 +77,30 @@ def evaluate_linking(mentions: Mentions, scores_of: Scorer, folder: Path) -> Non
     write_json(folder / f"{TASK}.json", list(linking_records(arrays)))
 
 
+def counted(arrays: dict[str, np.ndarray], subset: str, candidates: str) -> np.ndarray:
+    """Which mentions a metric is made of, bool `(n,)`: those of the subset that leave something to choose.
+
+    Args:
+        arrays: as `link` made them.
+        subset: one of SUBSETS.
+        candidates: one of CANDIDATES.
+    """
+    choice = arrays["candidates"][:, CANDIDATES.index(candidates)] > 1
+    return choice if subset == "every" else choice & arrays["connected"]
+
+
 def linking_records(arrays: dict[str, np.ndarray]) -> Iterator[dict[str, Any]]:
-    """Every metric of ranks that `link` made, as records."""
-    for column, candidates in enumerate(CANDIDATES):
-        optimistic, pessimistic, competing = (arrays[name][:, column] for name in ARRAYS)
+    """Every metric of ranks that `link` made, as records; none of a subset without a mention."""
+    for subset, candidates in product(SUBSETS, CANDIDATES):
+        rows, column = counted(arrays, subset, candidates), CANDIDATES.index(candidates)
+        if not rows.any():
+            continue
+        optimistic, pessimistic, competing = (arrays[name][rows, column] for name in ARRAYS)
         ranks = Ranks(optimistic, pessimistic, competing, query=np.arange(len(optimistic)))
         found = summarize(ranks, "realistic")
         for metric in METRICS:
             yield {
+                "subset": subset,
                 "candidates": candidates,
                 "metric": metric,
                 "value": found[metric],
