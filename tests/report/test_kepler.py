@@ -109,6 +109,7 @@ def test_what_is_not_run_has_a_command_and_the_published_cost(made_up):
     assert 'href="https://github.com/THU-KEG/KEPLER/issues/14"' in kepler
     (unknown,) = [item for item in items if "gives no cost" in item]
     assert "DKRL" in unknown
+    assert "<code>kelbench estimate --config config/kepler-wikidata5m.yaml</code>" in unknown
 
 
 def test_orders_show_where_they_hold_and_where_they_do_not(made_up):

@@ -52,7 +52,7 @@ def kepler_page(board: Board) -> KeplerPage | None:
         waiting=waiting_table(orders, "kepler-orders-waiting"),
         tables=[_table(name, records) for name, records in shown.items()],
         protocols=[protocol_sentence(name, records[0]) for name, records in shown.items()],
-        not_run=not_run(values),
+        not_run=not_run(values, estimated=True),
     )
 
 

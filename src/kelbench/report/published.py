@@ -31,6 +31,7 @@ class NotRun:
         methods: the rows, by table.
         command: what runs them; None where no experiment that is shipped does.
         cost, where, url: what they cost, who says so, and where; None where the source does not say.
+        estimate: what computes a cost from the settings of those that are text encoders; None where nothing does.
     """
 
     methods: str
@@ -38,6 +39,7 @@ class NotRun:
     cost: str | None
     where: str | None
     url: str | None
+    estimate: str | None
 
 
 def orders_summary(orders: list[Record]) -> str:
@@ -192,8 +194,13 @@ def protocol_sentence(name: str, record: Record) -> str:
     return f"{name}: {protocol['ties']} ranks, unseen entities {unseen}. {protocol['notes']}".strip()
 
 
-def not_run(values: list[Record]) -> list[NotRun]:
-    """What is not run, rows of one source with one command and one cost together."""
+def not_run(values: list[Record], estimated: bool = False) -> list[NotRun]:
+    """What is not run, rows of one source with one command and one cost together.
+
+    Args:
+        values: claims of values.
+        estimated: whether `kelbench estimate` can say what the experiments cost.
+    """
     several = len({record["source"]["short"] for record in values}) > 1
     groups: dict[tuple[str | None, ...], dict[str, dict[str, None]]] = {}
     for record in values:
@@ -212,6 +219,7 @@ def not_run(values: list[Record]) -> list[NotRun]:
             cost=words,
             where=where,
             url=url,
+            estimate=f"kelbench estimate --config {experiment}" if experiment and estimated else None,
         )
         for (_, experiment, words, where, url), tables in groups.items()
     ]
