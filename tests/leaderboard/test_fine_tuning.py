@@ -67,6 +67,16 @@ def test_without_equal_settings_the_best_on_validation_stands_in():
     assert compared(changed, random=0.9)[0]["compared_with"] == "random"
 
 
+def test_pre_training_on_the_texts_of_other_entities_is_a_beginning_of_its_own():
+    more = {"dealt": {"loss": "all", "shuffled_texts": True}, "tuned-dealt": CONVE | {"start": "dealt"}}
+    found = [
+        (item["run"], item["compared_with"], item["other_began"])
+        for item in compared(SETTINGS | more, **{"tuned-dealt": 0.33, "dealt": 0.2})
+        if "tuned-dealt" in (item["run"], item["compared_with"])
+    ]
+    assert found == [("tuned", "tuned-dealt", "shuffled texts"), ("tuned-dealt", "random", "random")]
+
+
 def test_another_graph_encoder_is_no_twin():
     changed = SETTINGS | {"distmult": SETTINGS["distmult"] | {"graph": {"kind": "rgcn"}}}
     assert "tuned-distmult" not in [item["run"] for item in compared(changed)]

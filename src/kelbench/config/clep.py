@@ -23,6 +23,11 @@ class ContrastiveSettings(Settings):
     graph: GraphEncoderSettings = Field(description="the encoder of nodes and relations")
     encoder: TextEncoderSettings = Field(description="what turns a description into a vector")
     frozen: bool = Field(description="leave the text encoder as it is; descriptions are then encoded once")
+    shuffled_texts: bool = Field(
+        False,
+        description="a control: the descriptions of the training graph are dealt out among its entities at random, by "
+        "the seed, which keeps all of training but what texts say",
+    )
     head: Literal["linear", "mlp"] = Field(
         description="from each encoder to the shared space: a linear map, or two with a rectifier between them"
     )

@@ -9,7 +9,12 @@ from kelbench.leaderboard.rows import Row, Rows, best_on_validation
 from kelbench.leaderboard.statistics import holm
 
 # What a beginning is compared with.
-_OTHERS = {"pre-training": ("random", "link prediction"), "link prediction": ("random",), "random": ()}
+_OTHERS = {
+    "pre-training": ("random", "link prediction", "shuffled texts"),
+    "shuffled texts": ("random",),
+    "link prediction": ("random",),
+    "random": (),
+}
 
 
 def starts_compared(
@@ -18,7 +23,7 @@ def starts_compared(
     """Each run with the key `start` minus those that began otherwise, in MRR; Holm over the dataset.
 
     It is compared with one from random weights and, where it goes on from pre-training, with one that goes on from link
-    prediction itself; their graph encoders and decoders are of one kind. Of several the one with the same settings,
+    prediction itself and with one whose pre-training had the descriptions of other entities; their graph encoders and decoders are of one kind. Of several the one with the same settings,
     `start` apart, is taken; else the best on validation.
 
     Args:
@@ -28,7 +33,7 @@ def starts_compared(
         compare: paired difference of test MRR.
     """
     decoded = {run: keys for run, keys in settings.items() if keys.get("decoder") is not None}
-    began = {run: _beginning(keys, decoded) for run, keys in decoded.items()}
+    began = {run: _beginning(keys, settings) for run, keys in decoded.items()}
     pairs = []
     for run in sorted(decoded):
         for beginning in _OTHERS[began[run]]:
@@ -64,12 +69,14 @@ def _trained(keys: dict[str, Any]) -> tuple[str, str | None]:
     return keys["decoder"], keys.get("graph", {}).get("kind")
 
 
-def _beginning(keys: dict[str, Any], decoded: dict[str, dict[str, Any]]) -> str:
-    """`random`, `link prediction` (going on from a run with a decoder) or `pre-training`."""
-    start = keys.get("start")
-    if start is None:
+def _beginning(keys: dict[str, Any], settings: dict[str, dict[str, Any]]) -> str:
+    """`random`, `link prediction` (going on from a run with a decoder), `shuffled texts` or `pre-training`."""
+    if keys.get("start") is None:
         return "random"
-    return "link prediction" if start in decoded else "pre-training"
+    start = settings.get(keys["start"], {})
+    if start.get("decoder") is not None:
+        return "link prediction"
+    return "shuffled texts" if start.get("shuffled_texts") else "pre-training"
 
 
 def _nearest(rows: Rows, dataset: str, run: str, twins: list[str], decoded: dict[str, dict[str, Any]]) -> Row | None:

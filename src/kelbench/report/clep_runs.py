@@ -14,7 +14,12 @@ from kelbench.report.tables import Cell, Column, Group, Table
 from kelbench.report.text import metric_value, p_value, share, signed
 
 CLEP = "CLEP"
-_BEGINNINGS = {"pre-training": "from CLEP", "random": "from random weights", "link prediction": "from link prediction"}
+_BEGINNINGS = {
+    "pre-training": "from CLEP",
+    "shuffled texts": "from CLEP with the texts of other entities",
+    "random": "from random weights",
+    "link prediction": "from link prediction",
+}
 
 Curves = dict[str, list[list[dict[str, Any]]]]
 Record = dict[str, Any]

@@ -10,6 +10,7 @@ from kelbench.base.errors import UserError
 from kelbench.data.prepared import PreparedDataset
 from kelbench.encoders.load import load_model
 from kelbench.methods.clep import train
+from kelbench.methods.clep.descriptions import Descriptions
 from kelbench.methods.clep.model import ContrastiveModel
 from kelbench.methods.clep.training import ContrastiveTraining
 from kelbench.scoring import similarity_matrix
@@ -25,6 +26,7 @@ VARIANTS = {
     "diagonal": {"loss": "diagonal", "gradient_norm": 1.0},
     "multihot": {"loss": "multihot", "faults": ["label_not_transposed", "edges_interleaved"]},
     "own": {"target": "own_description"},
+    "shuffled": {"shuffled_texts": True},
     "r-gcn": {"graph": {"kind": "rgcn", "composition": None, "bases": 3}},
     "both": {"loss": "all", "graph": {"features": "both", "composition": "corr"}},
     "text": {"graph": {"features": "text", "drop_batch_edges": True, "composition": "mult"}},
@@ -165,6 +167,27 @@ def test_no_file_of_the_test_split_reaches_training(described, make_settings, ma
     assert weights[0].keys() == weights[1].keys()
     for name, tensor in weights[0].items():
         assert np.array_equal(tensor, weights[1][name]), name
+
+
+def test_shuffled_texts_are_the_same_texts_at_other_entities(described, make_settings):
+    plain, shuffled, same, other = (
+        Descriptions(described, make_settings(**options), seed, "cpu")
+        for options, seed in (
+            ({}, 1),
+            ({"shuffled_texts": True}, 1),
+            ({"shuffled_texts": True}, 1),
+            ({"shuffled_texts": True}, 2),
+        )
+    )
+    start, stop = described.spaces["train"]
+    texts = [
+        [tuple(descriptions.inputs(np.array([number])).ids) for number in descriptions.of_entity]
+        for descriptions in (plain, shuffled, same, other)
+    ]
+    assert texts[0][start:stop] != texts[1][start:stop] == texts[2][start:stop] != texts[3][start:stop]
+    assert sorted(texts[0][start:stop]) == sorted(texts[1][start:stop])
+    assert stop < len(texts[0])
+    assert texts[0][stop:] == texts[1][stop:]
 
 
 def test_texts_must_be_there(closed, make_settings, make_job):

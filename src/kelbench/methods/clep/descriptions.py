@@ -16,7 +16,7 @@ from kelbench.encoders.description_vectors import WordProduct, frozen_vectors, t
 from kelbench.encoders.graph_texts import GraphTexts
 from kelbench.encoders.text_encoder import TextEncoder, encode, make_encoder
 from kelbench.encoders.tokens import Tokens
-from kelbench.training.randomness import generator
+from kelbench.training.randomness import counter_generator, generator
 
 
 class Descriptions:
@@ -43,6 +43,9 @@ class Descriptions:
                 f"{dataset.name}: no entity of the training graph has a text; do the files of texts name the same "
                 "entities?"
             )
+        if settings.shuffled_texts:
+            dealt = counter_generator(seed, "shuffled texts", 0).permutation(stop - start)
+            texts[start:stop] = [texts[start + place] for place in dealt]
         self.encoder: TextEncoder = make_encoder(settings.encoder, texts[start:stop], generator(seed, "encoder"))
         self.encoder = self.encoder.eval().to(device)
         distinct = GraphTexts(self.encoder.tokenizer, texts, [], settings.encoder.max_tokens, inverse_texts=False)
