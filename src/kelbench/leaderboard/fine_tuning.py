@@ -23,8 +23,9 @@ def starts_compared(
     """Each run with the key `start` minus those that began otherwise, in MRR; Holm over the dataset.
 
     It is compared with one from random weights and, where it goes on from pre-training, with one that goes on from link
-    prediction itself and with one whose pre-training had the descriptions of other entities; their graph encoders and decoders are of one kind. Of several the one with the same settings,
-    `start` apart, is taken; else the best on validation.
+    prediction itself and with one whose pre-training had the descriptions of other entities; their graph encoders and
+    decoders are of one kind. Of several the one with the same settings, `start` apart, is taken; else the best on
+    validation.
 
     Args:
         rows: of the whole leaderboard.
