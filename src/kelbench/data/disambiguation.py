@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from collections.abc import Container
 from pathlib import Path
 from typing import Any
@@ -70,7 +71,7 @@ def _read(path: Path) -> list[dict[str, str]]:
     for number, row in enumerate(rows):
         if not isinstance(row, dict) or not all(isinstance(row.get(key), str) for key in _KEYS):
             problems.add(f"{path}: example {number}: expected texts for {', '.join(_KEYS)}, found {row!r}"[:500])
-        elif row["string"].lower() not in row["text"].lower():
+        elif _place(row) is None:
             problems.add(f"{path}: example {number}: expected the string in the text, found {row!r}"[:500])
     problems.raise_if_any()
     return rows
@@ -78,11 +79,16 @@ def _read(path: Path) -> list[dict[str, str]]:
 
 def _example(row: dict[str, str]) -> dict[str, Any]:
     """An example of the task; of several places of the string the first counts, for the source does not say which."""
-    start = row["text"].lower().index(row["string"].lower())
     return {
         "text": row["text"],
-        "mention": [start, start + len(row["string"])],
+        "mention": _place(row),
         "entity": row["correct_id"],
         "candidates": sorted({row["correct_id"], row["wrong_id"]}),
         "document": None,
     }
+
+
+def _place(row: dict[str, str]) -> list[int] | None:
+    """Where the string stands first, in whatever case: its first character and the one behind its last."""
+    found = re.search(re.escape(row["string"]), row["text"], re.IGNORECASE)
+    return list(found.span()) if found else None
