@@ -83,6 +83,21 @@ def test_a_mistake_is_named_with_its_line(tmp_path, old, new, expected):
     assert expected in problem(tmp_path, GOOD.replace(old, new, 1))
 
 
+@pytest.mark.parametrize(
+    ("run", "expected"),
+    [
+        ("method: text_cosine, datasets: [wn18rr], settings: {texts: glos}", "wn18rr has no source of texts 'glos'; did"),
+        ("method: clep, datasets: [umls], settings: {encoder: {kind: bow, width: 8, max_tokens: 9, texts: name}}",
+         "umls has no source of texts 'name'"),
+        ("method: clep, datasets: [wn18rr], per_dataset: {wn18rr: {encoder: {kind: bow, width: 8, max_tokens: 9, texts: x}}}",
+         "wn18rr has no source of texts 'x'; valid here: gloss, name"),
+    ],
+)  # fmt: skip
+def test_a_source_of_texts_that_a_dataset_lacks_is_named_before_anything_runs(tmp_path, run, expected):
+    text = problem(tmp_path, f"experiment: mine\ntitle: t\nseeds: [1]\nruns:\n  words:\n    {{{run}}}\n")
+    assert f"mine.yaml:6: run words: {expected}" in text
+
+
 def test_every_problem_is_reported_at_once(tmp_path):
     text = problem(tmp_path, GOOD.replace("dimension: 32", "dimensoin: 32").replace("dimension: 64", "dimension: 0"))
     assert "mine.yaml:9" in text

@@ -182,6 +182,13 @@ class DatasetSettings(Settings):
     )
     notes: str = Field("", description="what a reader of the report should know")
 
+    @property
+    def text_sources(self) -> list[str] | None:
+        """The sources of entities' texts; None for a built dataset, whose sources are its builder's."""
+        if self.built is not None:
+            return None
+        return [*self.entity_texts, *(["name"] if self.labels_are_names else [])]
+
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if self.built is None and not self.files:

@@ -212,6 +212,7 @@ class Experiment:
             self._resolve_run(name, entry, problems)
         self._check_starts(problems)
         self._check_tasks(problems)
+        self._check_texts(problems)
         problems.raise_if_any()
 
     @property
@@ -305,6 +306,24 @@ class Experiment:
                         told = registered is not None and registered.text_tasks
                         why = "tells in its triples what the tasks ask for" if told else "has no text tasks"
                         problems.add(f"{where}: {dataset} {why}; use atlas-tasks or wikidata-disambig")
+
+    def _check_texts(self, problems: ProblemList) -> None:
+        """A source of texts that a run names is one of its registered dataset."""
+        for (dataset, name), run in self.runs.items():
+            asked = getattr(getattr(run.settings, "encoder", None), "texts", None) or getattr(
+                run.settings, "texts", None
+            )
+            valid = self.registered[dataset].text_sources if dataset in self.registered else None
+            if asked is None or valid is None or asked in valid:
+                continue
+            places: list[Location] = [
+                ("per_dataset", dataset, "encoder"),
+                ("settings", "encoder"),
+                ("settings", "texts"),
+            ]
+            place = next((p for p in places if ("runs", name, *p) in self.source.lines), ())
+            where = self.source.where(("runs", name, *place))
+            problems.add(f"{where}: run {name}: {dataset} has no source of texts {asked!r}{nearest(asked, valid)}")
 
     def _check_starts(self, problems: ProblemList) -> None:
         """Each start is a run that can be started from; its text encoder then counts as that of the run."""

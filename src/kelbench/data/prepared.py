@@ -157,8 +157,8 @@ class PreparedDataset:
         """
         if source not in self.text_sources:
             raise UserError(
-                f"{self.name}: no source of texts {source!r}{nearest(source, self.text_sources)}; "
-                f"there {'is' if len(self.text_sources) == 1 else 'are'} {', '.join(self.text_sources) or 'none'}"
+                f"{self.name}: no source of texts {source!r}{nearest(source, self.text_sources)}"
+                + ("" if self.text_sources else "; it has no texts")
             )
         column = 2 + self.text_sources.index(source)
         texts = [""] * self.num_entities
