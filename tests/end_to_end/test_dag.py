@@ -16,10 +16,11 @@ TREE = ("Snakefile", "workflow", "profiles", "src", "config", "requirements.lock
 
 # Shipped experiment -> number of datasets, number of (dataset, run) pairs, datasets that come with kelbench.
 SHIPPED = {
-    "atlas": (3, 52, 3),
+    "atlas": (3, 53, 3),
     "atlas-minilm": (1, 9, 1),
     "clep": (12, 77),
-    "clep-fine-tuning": (1, 11),
+    "clep-disambiguation": (1, 9),
+    "clep-fine-tuning": (1, 14),
     "clep-gpt2": (1, 6),
     "clep-yago3-10": (1, 4),
     "codex-s": (1, 7),
@@ -40,7 +41,7 @@ SHIPPED = {
 CORPORA = {"atlas": 1}
 
 # Runs of a shipped experiment that are tested on a text task.
-TASKS = {"atlas": 5}
+TASKS = {"atlas": 5, "clep-disambiguation": 7}
 
 # Files that the user of a shipped experiment brings: no rule makes them.
 BROUGHT = {"kepler-wikidata5m": "data/corpus/wikipedia.txt"}
