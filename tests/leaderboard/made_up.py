@@ -185,6 +185,7 @@ def _dataset(root: Path, name: str) -> None:
             "source": "Nobody (2020)",
             "files": [file],
             "triples": {split: {"file": f"{name}.tsv"} for split in ("train", "valid", "test")},
+            "entity_texts": {"name": {"file": f"{name}.tsv", "format": "tsv"}},
         },
     )
     folder = root / f"data/prepared/{name}"
