@@ -14,6 +14,7 @@ from kelbench.data.linking import Mentions
 from kelbench.data.prepared import PreparedDataset
 from kelbench.encoders.aligned import AlignedTables, Head
 from kelbench.encoders.conditioned import ENCODER_FOLDER
+from kelbench.encoders.description_vectors import frozen_vectors, text_vectors_folder
 from kelbench.encoders.load import load_model
 from kelbench.encoders.text_encoder import TextEncoder, encode, load_encoder, make_encoder
 from kelbench.encoders.tokens import single_inputs
@@ -37,7 +38,13 @@ def scorer(run: Run, dataset: PreparedDataset, folder: Path, mentions: Mentions)
     stored = {name: tensor for name, tensor in tables.weights.items() if name.startswith("text_head.")}
     head = Head(settings.head, encoder.width, tables.text.shape[1])
     head.load_state_dict({name.removeprefix("text_head."): tensor for name, tensor in stored.items()})
-    asked = head(encode(encoder, inputs).double())
+    # The mentions' vectors by an encoder that nothing trains are those of every run and seed.
+    vectors = (
+        frozen_vectors(encoder, settings.encoder, inputs, text_vectors_folder(), "cpu")
+        if settings.frozen
+        else encode(encoder, inputs)
+    )
+    asked = head(vectors.double())
     nodes = tables.head(tables.node.double())
 
     def scores(numbers: np.ndarray) -> np.ndarray:
