@@ -145,10 +145,10 @@ class Planner:
 
 
 def _bias(settings: TextKnowledgeEmbeddingSettings, triples: np.ndarray, num_entities: int) -> np.ndarray | None:
-    """Float32 `(entities,)`: the correction times the log of each entity's frequency, over the mean frequency."""
+    """Float32 `(entities,)`: the correction times the log of each entity's frequency; None where there is none."""
     if settings.negatives is None or not settings.negatives.frequency_correction:
         return None
     frequency = np.bincount(np.asarray(triples)[:, [0, 2]].ravel(), minlength=num_entities)
     # Who has no triple is in no batch; its value is never asked for.
-    relative = np.maximum(frequency, 1) / max(frequency.mean(), 1)
-    return (settings.negatives.frequency_correction * np.log(relative)).astype(np.float32)
+    logarithm = np.log(np.maximum(frequency, 1))
+    return (settings.negatives.frequency_correction * logarithm).astype(np.float32)
