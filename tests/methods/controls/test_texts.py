@@ -1,6 +1,8 @@
 """Untrained controls made of texts: what they score, through the ranker of every method."""
 
 import json
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -8,9 +10,11 @@ import torch
 
 from kelbench.base.errors import UserError
 from kelbench.config.methods import NameMatchSettings, TextCosineSettings
+from kelbench.data.linking import Mentions
+from kelbench.data.name_match import words
 from kelbench.data.prepared import PreparedDataset
 from kelbench.encoders.sparse import SparseTables
-from kelbench.methods.controls import texts, train
+from kelbench.methods.controls import linking, texts, train
 from kelbench.tasks.link_prediction import evaluate
 from kelbench.training.job import TrainingJob
 
@@ -48,6 +52,18 @@ def test_name_match_scores_names_in_texts_of_either(described):
     assert isinstance(tables, SparseTables)
     assert scores(tables, "tail", 0).tolist() == [0, 1, 0, 0]
     assert scores(tables, "head", 2).tolist() == [0, 0, 0, 1]
+
+
+def test_a_mention_is_like_a_name_by_the_words_of_both(described):
+    surfaces = ["paris", "Nile, the NILE", "?"]
+    none = np.zeros(len(surfaces), dtype=np.int64)
+    mentions = Mentions(surfaces, surfaces, none, none - 1, np.append(0, none), none[:0], none > 0)
+    run = SimpleNamespace(settings=NameMatchSettings())
+    found = linking.scorer(run, described, Path(), mentions)(np.arange(len(surfaces)))
+    names = [set(words(text.split(":")[0])) for text in TEXTS]
+    asked = [set(words(surface)) for surface in surfaces]
+    np.testing.assert_allclose(found, [[len(a & n) / len(a | n) for n in names] for a in asked])
+    assert (found[:2] > 0).any()
 
 
 def test_cosine_of_words(described):

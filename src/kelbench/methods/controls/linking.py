@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from scipy.sparse import csr_array
 
 from kelbench.base.errors import UserError
 from kelbench.config.experiment import Run
@@ -47,25 +46,18 @@ def _names(dataset: PreparedDataset, mentions: Mentions) -> Scorer:
     """Jaccard similarity of the mention's words with those of an entity's name."""
     if dataset.name_source is None:
         raise UserError(f"{dataset.name}: name_match needs a source of names, and the dataset has none")
-    names = dataset.entity_texts(dataset.name_source)
-    number: dict[str, int] = {word: place for place, word in enumerate(sorted(set().union(*map(words, names))))}
-    of_names, of_surfaces = _word_matrix(names, number), _word_matrix(mentions.surfaces, number)
-    length_of_names, length_of_surfaces = (
-        np.array([len(set(words(text))) for text in texts]) for texts in (names, mentions.surfaces)
-    )
+    from sklearn.feature_extraction.text import CountVectorizer
+
+    texts = dataset.entity_texts(dataset.name_source) + mentions.surfaces
+    # Which text has which word, 0 or 1: a product of two rows counts the words that they share.
+    has = CountVectorizer(analyzer=words, binary=True, dtype=np.float64).fit_transform(texts).tocsr()
+    length, split = np.asarray(has.sum(axis=1)).ravel(), len(texts) - len(mentions)
+    names = has[:split].T.tocsr()
 
     def scores(numbers: np.ndarray) -> np.ndarray:
-        common = (of_surfaces[numbers] @ of_names.T).toarray()
-        union = length_of_surfaces[numbers, None] + length_of_names - common
+        common = (has[split + numbers] @ names).toarray()
+        union = length[split + numbers, None] + length[:split] - common
         jaccard: np.ndarray = common / np.maximum(union, 1)
         return jaccard
 
     return scores
-
-
-def _word_matrix(texts: list[str], number: dict[str, int]) -> csr_array:
-    """Float64 `(texts, words)`: 1 where a text has a word that has a number."""
-    found = [sorted({number[word] for word in words(text) if word in number}) for text in texts]
-    offsets = np.append(0, np.cumsum([len(row) for row in found]))
-    columns = np.fromiter((word for row in found for word in row), dtype=np.int64, count=int(offsets[-1]))
-    return csr_array((np.ones(len(columns)), columns, offsets), shape=(len(texts), len(number)))
