@@ -10,7 +10,10 @@ import numpy as np
 import pytest
 import torch
 
+from kelbench.base.files import sha256_file
+from kelbench.config.text_encoder import TextEncoderSettings
 from kelbench.data.prepared import PreparedDataset
+from kelbench.encoders.text_encoder import make_encoder
 
 
 @pytest.fixture(autouse=True)
@@ -91,3 +94,14 @@ def closed(described):
     (described.folder / "manifest.json").write_text(json.dumps(manifest))
     np.save(described.folder / "test/triples.npy", np.array([[0, 0, 1], [4, 1, 5]], dtype=np.int32))
     return PreparedDataset(described.folder)
+
+
+@pytest.fixture
+def tiny_checkpoint(tmp_path):
+    """Settings of a small pre-trained encoder in a folder of its own."""
+    options = {"kind": "tiny", "width": 16, "layers": 1, "heads": 2, "vocabulary": 60, "max_tokens": 12}
+    texts = ["red blue house sea car", "tall old river stone wind strange"]
+    encoder = make_encoder(TextEncoderSettings(**options), texts, torch.Generator().manual_seed(5))
+    encoder.save(tmp_path / "checkpoint")
+    weights = sha256_file(tmp_path / "checkpoint/model.safetensors")
+    return {"kind": f"hf:{tmp_path / 'checkpoint'}@{weights}", "max_tokens": 12, "pooling": "mean"}

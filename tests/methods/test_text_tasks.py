@@ -4,11 +4,13 @@ import json
 
 import numpy as np
 import pytest
+import yaml
 
 from kelbench.base.errors import UserError
 from kelbench.config.experiment import Experiment
 from kelbench.data.linking import read_mentions
 from kelbench.data.prepared import PreparedDataset
+from kelbench.encoders import description_vectors
 from kelbench.leaderboard.results import RunResult
 from kelbench.leaderboard.text_tasks import task_rows
 from kelbench.methods.export import export_embeddings
@@ -89,6 +91,24 @@ def test_every_method_that_can_be_asked_links(linked, tmp_path, monkeypatch):
         (tmp_path / "results/linked/atlas-tasks" / name / "seed-1/entity_linking.npz") for name in ("clep", "names")
     )
     assert not np.array_equal(np.load(one)["pessimistic"], np.load(same)["pessimistic"])
+
+
+def test_a_frozen_encoder_reads_the_mentions_once_for_all_seeds(linked, tiny_checkpoint, tmp_path, monkeypatch):
+    values = yaml.safe_load(EXPERIMENT)
+    frozen = {"encoder": tiny_checkpoint, "frozen": True, "text_learning_rate": None}
+    values["runs"]["clep"]["settings"] |= frozen
+    (tmp_path / "linked.yaml").write_text(yaml.safe_dump(values))
+    run = Experiment(tmp_path / "linked.yaml").run("atlas-tasks", "clep")
+    train_run(run, tmp_path, tmp_path / "results", threads=1)
+    read, encoded = [], description_vectors._encoded
+
+    def counted(encoder, inputs):
+        read.append(len(inputs))
+        return encoded(encoder, inputs)
+
+    monkeypatch.setattr(description_vectors, "_encoded", counted)
+    run_task(run, "entity_linking", tmp_path, tmp_path / "results", threads=1)
+    assert read == [2]
 
 
 def test_a_run_is_asked_its_own_tasks_alone(linked, tmp_path):

@@ -3,12 +3,8 @@
 import hashlib
 
 import pytest
-import torch
 
-from kelbench.base.files import sha256_file
 from kelbench.config.clep import ContrastiveSettings
-from kelbench.config.text_encoder import TextEncoderSettings
-from kelbench.encoders.text_encoder import make_encoder
 from kelbench.training.job import TrainingJob
 
 GRAPH = {"kind": "compgcn", "composition": "sub", "layers": 2, "width": 8, "features": "free"}
@@ -58,14 +54,3 @@ def digest():
         return hashlib.sha256((job.folder / "model.safetensors").read_bytes()).hexdigest()
 
     return of
-
-
-@pytest.fixture
-def tiny_checkpoint(tmp_path):
-    """Settings of a small pre-trained encoder in a folder of its own."""
-    options = {"kind": "tiny", "width": 16, "layers": 1, "heads": 2, "vocabulary": 60, "max_tokens": 12}
-    texts = ["red blue house sea car", "tall old river stone wind strange"]
-    encoder = make_encoder(TextEncoderSettings(**options), texts, torch.Generator().manual_seed(5))
-    encoder.save(tmp_path / "checkpoint")
-    weights = sha256_file(tmp_path / "checkpoint/model.safetensors")
-    return {"kind": f"hf:{tmp_path / 'checkpoint'}@{weights}", "max_tokens": 12, "pooling": "mean"}
