@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from kelbench.base.errors import UserError
 from kelbench.config.text_encoder import TextEncoderSettings
+from kelbench.encoders.attention import choose_attention
 from kelbench.encoders.loading import loading
 from kelbench.encoders.subwords import SubwordTokenizer
 from kelbench.encoders.tokens import Tokens
@@ -172,7 +173,8 @@ def _check_kind(kind: str, place: str | Path) -> None:
 
 
 def _prepare_training(encoder: Transformer, settings: TextEncoderSettings, place: str | Path) -> None:
-    """Freeze what is not to be trained: all but the last `trained_layers`, and the pooler, which nothing uses."""
+    """Choose how it attends; freeze all but the last `trained_layers`, and the pooler, which nothing uses."""
+    choose_attention(encoder.masked, settings)
     if settings.gradient_checkpointing:
         encoder.masked.gradient_checkpointing_enable({"use_reentrant": False})
     for name, parameter in encoder.model.named_parameters():
