@@ -263,3 +263,29 @@ def test_a_written_tokenizer_frames_two_texts_as_a_conditioned_query_has_them(tm
     batch = AutoTokenizer.from_pretrained(tmp_path)("the red house", "by the sea")
     assert batch["input_ids"] == pair.ids.tolist()
     assert not any(batch.get("token_type_ids", []))
+
+
+@pytest.mark.parametrize(
+    ("settings", "gpu", "wanted"),
+    [
+        ({"precision": "bfloat16"}, False, "eager"),
+        ({"precision": "bfloat16", "max_tokens": 129}, False, "sdpa"),
+        ({"precision": "bfloat16"}, True, "sdpa"),
+        ({}, False, "sdpa"),
+    ],
+)
+def test_short_texts_in_bfloat16_attend_by_plain_products_on_a_cpu(monkeypatch, settings, gpu, wanted):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu)
+    encoder = new(tiny(**settings))
+    assert encoder.model.config._attn_implementation == wanted
+
+
+def test_both_kinds_of_attention_give_the_same_vectors():
+    encoder = new(tiny(precision="bfloat16"))
+    inputs = inputs_of(encoder)
+    with torch.no_grad():
+        plain = encoder(inputs)
+        encoder.masked.set_attn_implementation("sdpa")
+        fused = encoder(inputs)
+    torch.testing.assert_close(plain, fused, atol=2e-2, rtol=0)
+    assert plain.abs().max() > 0.5
