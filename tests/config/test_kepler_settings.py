@@ -45,7 +45,15 @@ def test_the_defaults_of_each_method_make_that_method_and_no_other(method):
             {"encoder": BAG, "masked_language_modelling": {"corpus": "descriptions", "batch_size": 4}},
             "masked_language_modelling needs a transformer, not kind: bow",
         ),
+        (
+            {
+                "encoder": {"kind": "hf:gpt2@" + "0" * 40, "pooling": "last", "max_tokens": 8},
+                "masked_language_modelling": {"corpus": "descriptions", "batch_size": 4},
+            },
+            "reads both ways, not pooling: last",
+        ),
         ({"masked_language_modelling": {"corpus": "file", "batch_size": 4}}, "the key file goes with corpus: file"),
+        ({"negatives": {"mode": "in_batch", "frequency_correction": 1.1}}, "less than or equal to 1"),
     ],
 )
 def test_keys_that_do_not_fit_together_are_refused(changes, expected):
@@ -54,8 +62,26 @@ def test_keys_that_do_not_fit_together_are_refused(changes, expected):
 
 
 def test_only_equal_training_makes_a_fair_comparison():
-    ours = settings().training_setup()
-    assert ours == settings("kepler_rel").training_setup()
-    assert ours != settings(negatives={"mode": "uniform", "per_positive": 1}).training_setup()
-    assert ours != settings(loss="kepler", temperature=None).training_setup()
-    assert settings("kepler_mlm_only").training_setup() is None
+    triples, language = settings().training_setup()
+    assert language is None
+    assert triples == settings("kepler_rel").training_setup()[0]
+    assert triples != settings(negatives={"mode": "uniform", "per_positive": 1}).training_setup()[0]
+    assert triples != settings(loss="kepler", temperature=None).training_setup()[0]
+
+
+def test_the_variants_share_a_corpus_but_the_one_that_is_defined_by_another():
+    shared = {settings(f"kepler_{name}").training_setup()[1] for name in ("wiki", "rel", "cond", "mlm_only")}
+    assert len(shared) == 1
+    assert settings("kepler_only_desc").training_setup()[1] not in shared
+    assert settings("kepler_mlm_only").training_setup()[0] is None
+
+
+def test_the_whole_correction_for_frequency_is_allowed():
+    whole = settings(negatives={"mode": "in_batch", "frequency_correction": 1.0})
+    assert whole.negatives.frequency_correction == 1.0
+
+
+@pytest.mark.parametrize("score", ["distmult", "complex", "rotate", "simple"])
+def test_language_alone_has_no_relation_to_multiply_with(score):
+    with pytest.raises(ValidationError, match=f"loss: null learns no relation, which score: {score} needs"):
+        settings("kepler_mlm_only", score=score)

@@ -184,6 +184,16 @@ def test_a_folder_without_weights_is_refused(tmp_path):
         new(TextEncoderSettings(kind=f"hf:{tmp_path}@{'0' * 64}", max_tokens=12))
 
 
+@pytest.mark.parametrize("kind", ["whole", "bare"])
+def test_a_checkpoint_that_lacks_weights_of_the_encoder_is_refused(bert, tmp_path, kind):
+    model = (BertForMaskedLM if kind == "whole" else BertModel).from_pretrained(bert / kind)
+    weights = {name: value for name, value in model.state_dict().items() if "layer.1.output.dense" not in name}
+    model.save_pretrained(tmp_path, state_dict=weights)
+    SubwordTokenizer.load(bert / "whole").save(tmp_path)
+    with pytest.raises(UserError, match=r"lacks 2 weights of the encoder, bert\.encoder\.layer\.1\.output\.dense"):
+        new(pinned(tmp_path))
+
+
 def test_a_checkpoint_without_an_output_layer_gets_one(bert):
     whole, bare = new(pinned(bert / "whole")), new(pinned(bert / "bare"))
     assert bare.head_is_new

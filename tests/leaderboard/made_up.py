@@ -142,7 +142,7 @@ def build(
     for name in texts or {}:
         runs[name] = TEXT_RUNS[name]
         method = TEXT_RUNS[name]["method"]
-        corpus = {"corpus": "file", "file": "prose.txt"} if method == "kepler_wiki" else {"corpus": "descriptions"}
+        corpus = {"corpus": "file", "file": "prose.txt"}
         modelling = {} if method == "kepler_ke" else corpus | {"batch_size": 4}
         settings = TEXT_SETTINGS | ({"masked_language_modelling": modelling} if modelling else {})
         methods[method] = (TEXT_METHODS[method], "text", {"native": settings})

@@ -106,6 +106,7 @@ def test_what_is_not_run_has_a_command_and_the_published_cost(made_up):
     )
     assert "snakemake --cores all --configfile config/kepler-wikidata5m.yaml" in kepler
     assert "about 1 day for 10 epochs" in kepler
+    assert "<code>kelbench estimate --config config/kepler-wikidata5m.yaml</code>" in kepler
     assert 'href="https://github.com/THU-KEG/KEPLER/issues/14"' in kepler
     (unknown,) = [item for item in items if "gives no cost" in item]
     assert "DKRL" in unknown

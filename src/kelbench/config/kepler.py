@@ -26,11 +26,14 @@ class TextNegatives(Settings):
     )
     per_positive: Positive | None = Field(None, description="uniform: negatives a positive and side")
     shared: bool = Field(False, description="uniform: one set for the whole batch and side")
-    frequency_correction: Fraction = Field(
+    frequency_correction: float = Field(
         0.0,
+        ge=0,
+        le=1,
         description="in_batch, with loss: cross_entropy: this times the log of an entity's training triples is "
         "subtracted from its score in training, since a batch holds frequent entities more often as negatives "
-        "(Yi et al. 2019, Section 3, has 1)",
+        "(Yi et al. 2019, Section 3, has 1, and the probability of being drawn, which the count of triples overstates "
+        "for an entity that is in almost every batch)",
     )
 
     @model_validator(mode="after")
@@ -121,15 +124,25 @@ class TextKnowledgeEmbeddingSettings(Settings):
             raise ValueError("the key temperature goes with loss: cross_entropy, and only with it")
         if self.halved and self.loss != "kepler":
             raise ValueError("the key halved goes with loss: kepler, and only with it")
+        if self.masked_language_modelling is not None and self.encoder.kind in ("bow", "cnn"):
+            raise ValueError(f"masked_language_modelling needs a transformer, not kind: {self.encoder.kind}")
+        if self.masked_language_modelling is not None and self.encoder.pooling == "last":
+            raise ValueError("masked_language_modelling needs a model that reads both ways, not pooling: last")
+        return self
+
+    @model_validator(mode="after")
+    def _score_fits(self) -> Self:
         if self.relation == "text" and self.score in ("rotate",):
             raise ValueError("relation: text does not go with score: rotate, whose relations have half the width")
-        if self.relation == "none" and self.score not in ("transe_l1", "transe_l2", "dot", "cosine"):
-            raise ValueError(f"relation: none does not go with score: {self.score}")
+        # Without vectors of relations a query is the known entity's, which these scores would multiply by nothing.
+        if self.score not in ("transe_l1", "transe_l2", "dot", "cosine"):
+            if self.relation == "none":
+                raise ValueError(f"relation: none does not go with score: {self.score}")
+            if self.loss is None:
+                raise ValueError(f"loss: null learns no relation, which score: {self.score} needs")
         width = self.encoder.projection or self.encoder.width
         if self.score in ("complex", "rotate", "simple") and width is not None and width % 2:
             raise ValueError(f"score: {self.score} needs an even projection or width, found {width}")
-        if self.masked_language_modelling is not None and self.encoder.kind in ("bow", "cnn"):
-            raise ValueError(f"masked_language_modelling needs a transformer, not kind: {self.encoder.kind}")
         return self
 
     def check_method(self, method: str) -> None:
@@ -151,9 +164,14 @@ class TextKnowledgeEmbeddingSettings(Settings):
             if method == name and corpus != wanted:
                 raise ValueError(f"{name} is defined with masked_language_modelling: {{corpus: {wanted}}}")
 
-    def training_setup(self) -> tuple[object, ...] | None:
-        """What two variants must share to be compared fairly; None for one without a knowledge embedding."""
-        if self.loss is None or self.negatives is None:
-            return None
-        negatives = tuple(self.negatives.model_dump().values())
-        return (self.score, self.loss, self.margin, self.halved, negatives, self.batch_size, self.epochs)
+    def training_setup(self) -> tuple[object, object]:
+        """What two variants must share to be compared fairly: of learning from triples, and from masked texts.
+
+        None stands for a loss that a variant does not have; nothing is asked of it then.
+        """
+        language = self.masked_language_modelling
+        triples = None
+        if self.loss is not None and self.negatives is not None:
+            negatives = tuple(self.negatives.model_dump().values())
+            triples = (self.score, self.loss, self.margin, self.halved, negatives, self.batch_size, self.epochs)
+        return triples, None if language is None else tuple(language.model_dump().values())

@@ -255,9 +255,9 @@ MODULE_OF: dict[tuple[str, str], str] = {
 METHODS_OF_TASK: dict[str, tuple[str, ...]] = {"entity_linking": ("clep", "text_cosine", "name_match")}
 
 
-def training_setup(settings: MethodSettings) -> tuple[object, ...] | None:
-    """What two runs must share for their difference to be the method's; None where nothing is asked."""
-    return settings.training_setup() if isinstance(settings, TextKnowledgeEmbeddingSettings) else None
+def training_setup(settings: MethodSettings) -> tuple[object, ...]:
+    """What two runs must share for their difference to be the method's, part by part; None where nothing is asked."""
+    return settings.training_setup() if isinstance(settings, TextKnowledgeEmbeddingSettings) else ()
 
 
 def encoder_name(settings: MethodSettings) -> str | None:

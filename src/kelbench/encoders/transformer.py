@@ -129,7 +129,8 @@ def pretrained_transformer(settings: TextEncoderSettings, place: str | Path, opt
         options: of `from_pretrained`: `local_files_only` or `revision`.
 
     Raises:
-        UserError: there is no such checkpoint, or it has fewer positions or layers than the settings ask for.
+        UserError: there is no such checkpoint, it lacks weights of the encoder, or it has fewer positions or layers
+            than the settings ask for.
     """
     from transformers import AutoConfig, AutoModelForMaskedLM
 
@@ -142,12 +143,23 @@ def pretrained_transformer(settings: TextEncoderSettings, place: str | Path, opt
             place, config=config, dtype=torch.float32, use_safetensors=True, output_loading_info=True, **options
         )
         tokenizer = SubwordTokenizer.load(place, **options)
+    _check_whole(masked, report["missing_keys"], place)
     encoder = Transformer(tokenizer, masked, _pooling(settings), settings.precision, bool(report["missing_keys"]))
     positions = _positions(encoder.model)
     if settings.max_tokens > positions:
         raise UserError(f"encoder {place}: max_tokens is {settings.max_tokens}, the model has {positions}")
     _prepare_training(encoder, settings, place)
     return encoder
+
+
+def _check_whole(masked: Any, missing: set[str], place: str | Path) -> None:
+    """Raise UserError where the checkpoint lacks weights of the encoder itself: random ones would go unnoticed."""
+    lacking = sorted(name for name in missing if name.startswith(f"{masked.base_model_prefix}."))
+    if lacking:
+        raise UserError(
+            f"encoder {place}: the checkpoint lacks {len(lacking)} weights of the encoder, {lacking[0]} among them; "
+            "download or export it again"
+        )
 
 
 def _pooling(settings: TextEncoderSettings) -> Literal["cls", "mean"]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from kelbench.config.claims import ClaimFile, OrderingClaim, encoder_fits
 from kelbench.leaderboard.records import Compare, claim_record, difference_record
 from kelbench.leaderboard.rows import Row, Rows, best_on_validation
@@ -14,7 +12,7 @@ from kelbench.leaderboard.verdicts import Judgement
 _NO_CHOICE = (None, "cnn")
 
 # Preset, encoder, and how it was trained.
-Kind = tuple[str, str | None, Any]
+Kind = tuple[str, str | None, tuple[object, ...]]
 
 
 def ordering_records(rows: Rows, file: ClaimFile, claim: OrderingClaim, compare: Compare) -> list[Row]:
@@ -60,7 +58,7 @@ def _pairs(rows: Rows, dataset: str, claim: OrderingClaim) -> list[tuple[Row, Ro
         for (preset, encoder, setup), higher in highers.items()
         for (other_preset, other_encoder, other_setup), lower in lowers.items()
         if preset == other_preset and _alike(claim, encoder, other_encoder)
-        if setup == other_setup or None in (setup, other_setup)
+        if all(part == other or None in (part, other) for part, other in zip(setup, other_setup, strict=False))
     ]
 
 

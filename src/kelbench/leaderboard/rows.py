@@ -7,6 +7,7 @@ from typing import Any
 from kelbench.config.claims import ClaimFile, ValueClaim, encoder_fits
 
 Row = dict[str, Any]
+Setups = dict[tuple[str, str], tuple[object, ...]]
 
 _DROP = "drop"
 
@@ -17,10 +18,11 @@ class Rows:
     Args:
         rows: all rows.
         primary: dataset -> candidates of its primary protocol.
-        setups: (dataset, run) -> what runs that are compared must share; None, or nothing, where that is not asked.
+        setups: (dataset, run) -> the parts of what runs that are compared must share; None, or nothing, for a part that
+            is not asked.
     """
 
-    def __init__(self, rows: list[Row], primary: dict[str, str], setups: dict[tuple[str, str], Any]) -> None:
+    def __init__(self, rows: list[Row], primary: dict[str, str], setups: Setups) -> None:
         self._primary, self._setups = primary, setups
         self.all = [row for row in rows if row["breakdown"] is None]
         self._datasets_with_drop = {row["dataset"] for row in self.all if row["unseen"] == _DROP}
@@ -65,9 +67,9 @@ class Rows:
         """The primary row of a run on a split: realistic MRR of both sides, unseen entities kept."""
         return self._mrr.get((dataset, run, split, self._primary[dataset], "keep", "both", "realistic"))
 
-    def setup(self, row: Row) -> Any:
+    def setup(self, row: Row) -> tuple[object, ...]:
         """What a run that is compared with that of `row` must share with it."""
-        return self._setups.get((row["dataset"], row["run"]))
+        return self._setups.get((row["dataset"], row["run"]), ())
 
     def runs(self, dataset: str) -> list[tuple[Row, Row]]:
         """The primary rows of each run on a dataset, validation and test, in the order of run names."""

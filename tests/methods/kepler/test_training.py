@@ -213,6 +213,41 @@ def test_no_file_of_the_test_split_reaches_training(described, make_settings, ma
     assert trained("d") == before
 
 
+def after_one_step(dataset, options):
+    training = training_of(dataset, options)
+    before = {name: p.detach().clone() for name, p in training.model.named_parameters()}
+    training.step(next(training.batches(dataset.triples("train"), 1)), 1, 0)
+    return before, {name: p.detach().clone() for name, p in training.model.named_parameters()}, training
+
+
+def test_only_the_matrices_of_the_encoder_decay(described, make_settings):
+    changes = IN_BATCH | LANGUAGE | {"warmup": 0.0}
+    encoder = {
+        "kind": "tiny",
+        "width": 16,
+        "layers": 1,
+        "heads": 2,
+        "vocabulary": 60,
+        "max_tokens": 12,
+        "projection": 8,
+    }
+    before, without, _ = after_one_step(described, make_settings(encoder, weight_decay=0.0, **changes))
+    _, decayed, _ = after_one_step(described, make_settings(encoder, weight_decay=0.5, **changes))
+    smaller = {name for name in before if not torch.equal(without[name], decayed[name])}
+    matrices = {name for name, value in before.items() if name.startswith("encoder.") and value.dim() > 1}
+    assert smaller == {name for name in matrices if "pooler" not in name}
+    for name in smaller:
+        torch.testing.assert_close(without[name] - decayed[name], 0.01 * 0.5 * before[name], atol=1e-6, rtol=1e-3)
+
+
+def test_gradients_are_scaled_down_to_the_norm_that_is_asked_for(described, make_settings):
+    for limit in (None, 0.01):
+        training = after_one_step(described, make_settings("tiny", gradient_norm=limit))[2]
+        gradients = [p.grad for p in training.model.parameters() if p.grad is not None]
+        norm = torch.linalg.vector_norm(torch.stack([gradient.norm() for gradient in gradients]))
+        assert norm > 0.02 if limit is None else norm == pytest.approx(limit, rel=1e-3)
+
+
 def test_the_texts_of_inference_entities_change_no_weight(described, make_settings, make_job):
     options = make_settings("tiny", epochs=2, **LANGUAGE)
     jobs = [make_job(described, options, folder=folder) for folder in ("a", "b")]

@@ -142,7 +142,7 @@ def _own_parameters(
     """Projection, relation vectors (half as wide for rotations) and temperature."""
     width = settings.encoder.projection or shape.width
     own = width * shape.width if settings.encoder.projection is not None else 0
-    if settings.relation == "table":
+    if settings.relation == "table" and settings.loss is not None:
         own += counts.relations * (width // 2 if settings.score == "rotate" else width)
     return own + (settings.temperature is not None)
 
