@@ -65,7 +65,7 @@ def test_what_is_saved_is_loaded_and_read_by_the_transformers_library(gpt2, tmp_
         assert torch.equal(tensor, encoder.model.state_dict()[name])
 
 
-def test_the_last_blocks_are_trained_and_the_rest_is_frozen(gpt2):
+def test_the_last_blocks_are_trained_with_embeddings_and_norm_and_the_rest_is_frozen(gpt2):
     encoder = new(pinned(gpt2, trained_layers=2))
     encode(encoder, inputs_of(encoder)).sum().backward()
     learning = {
@@ -73,7 +73,7 @@ def test_the_last_blocks_are_trained_and_the_rest_is_frozen(gpt2):
         for name, parameter in encoder.model.named_parameters()
         if parameter.grad is not None
     }
-    assert learning == {"h1", "h2", "ln_f"}
+    assert learning == {"wte", "wpe", "h1", "h2", "ln_f"}
 
 
 @pytest.mark.parametrize(

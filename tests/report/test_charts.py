@@ -1,8 +1,11 @@
 """Named lines with areas: where their points lie, and how many there are."""
 
+from pathlib import Path
+
 import pytest
 
-from kelbench.report.charts import band_chart, density_chart
+from kelbench.report import charts
+from kelbench.report.charts import MOST_LINES, band_chart, density_chart
 from kelbench.report.curves import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH
 
 
@@ -37,3 +40,13 @@ def test_a_band_reaches_from_the_least_seed_to_the_greatest_as_far_as_all_go():
 
 def test_runs_without_validation_have_no_chart():
     assert band_chart("t", "d", {"a": [[], []]}) is None
+
+
+def test_each_line_that_a_chart_may_have_looks_like_no_other():
+    style = (Path(charts.__file__).parent / "templates/style.css").read_text()
+    looks = [
+        next(line.split("{")[1] for line in style.splitlines() if line.startswith(f"svg .line-{number} "))
+        for number in range(1, MOST_LINES + 1)
+    ]
+    assert len(set(looks)) == MOST_LINES
+    assert all(f"svg .area-{number} " in style for number in range(1, MOST_LINES + 1))

@@ -124,6 +124,11 @@ class OrderingClaim(_Common):
     higher_encoder: EncoderName | None = Field(None, description="the kind of its encoder, if the claim is about that")
     lower: str = Field(description="label of the method said to be worse")
     lower_encoder: EncoderName | None = Field(None, description="the kind of its encoder, if the claim is about that")
+    lower_at_least: float | None = Field(
+        None,
+        description="no verdict on the claim's own dataset before the lower method reaches this test value: what is "
+        "above an under-trained method says nothing",
+    )
     metric: Literal["mrr"] = "mrr"
     printed: str = Field(description="the two numbers as printed")
     stand_ins: list[str] = Field(default_factory=list, description="datasets it may be tested on in place of its own")

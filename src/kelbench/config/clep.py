@@ -87,6 +87,10 @@ class ContrastiveSettings(Settings):
             raise ValueError("loss: multihot has both sides; remove column_loss: false")
         if "label_not_transposed" in self.faults and self.loss != "multihot":
             raise ValueError("the fault label_not_transposed goes with loss: multihot, and only with it")
+        if "edges_interleaved" in self.faults and self.graph.kind != "compgcn":
+            raise ValueError("the fault edges_interleaved goes with graph: {kind: compgcn}; R-GCN knows no direction")
+        if self.target == "own_description" and self.graph.drop_batch_edges:
+            raise ValueError("drop_batch_edges goes with target: tail_description; a batch of nodes has no triples")
         if self.target == "own_description" and self.loss == "multihot":
             raise ValueError("loss: multihot goes with target: tail_description; a node has one description")
         return self

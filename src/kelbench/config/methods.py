@@ -264,3 +264,10 @@ def encoder_name(settings: MethodSettings) -> str | None:
     """What encodes texts: the leaderboard's column; None where nothing does."""
     encoder = getattr(settings, "encoder", None)
     return encoder.kind if isinstance(encoder, TextEncoderSettings) else encoder
+
+
+def is_scrambled(settings: MethodSettings) -> bool:
+    """Whether a run reads other texts than its entities', or another graph than the dataset's: a control."""
+    if isinstance(settings, ContrastiveSettings) and settings.shuffled_texts:
+        return True
+    return isinstance(settings, ContrastiveSettings | GraphDecoderSettings) and settings.graph.adjacency != "graph"

@@ -30,7 +30,9 @@ class TextEncoderSettings(Settings):
     vocabulary: Positive | None = Field(None, description="tiny: word pieces of the tokenizer")
     projection: Positive | None = Field(None, description="a learned linear map to so many numbers, after pooling")
     trained_layers: Positive | None = Field(
-        None, description="train the last so many layers, the others and the embeddings frozen; all unless given"
+        None,
+        description="train the last so many layers; the others and the embeddings are frozen, but for those of GPT-2, "
+        "which are trained as in the released code of CLEP; all unless given",
     )
     dropout: Fraction = Field(0.0, description="of a transformer's states and attention")
     precision: Literal["float32", "bfloat16"] = Field("float32", description="of a transformer's products")

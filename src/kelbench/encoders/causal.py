@@ -66,7 +66,7 @@ class CausalTransformer(nn.Module):
 
 
 def pretrained_causal(settings: TextEncoderSettings, place: str | Path, options: dict[str, Any]) -> CausalTransformer:
-    """A checkpoint, of a folder or the hub; all but its last `trained_layers` blocks and the norm behind them frozen.
+    """A checkpoint, of a folder or the hub; all blocks but its last `trained_layers` frozen.
 
     Args:
         settings: precision, dropout and what is trained.
@@ -99,5 +99,6 @@ def _freeze(model: Any, trained_layers: int | None, place: str | Path) -> None:
         return
     if trained_layers > len(model.h):
         raise UserError(f"encoder {place}: trained_layers is {trained_layers}, the model has {len(model.h)}")
-    for module in (model.wte, model.wpe, *model.h[: len(model.h) - trained_layers]):
+    # Of GPT-2 the released code of CLEP freezes blocks alone: embeddings and the last norm are trained.
+    for module in model.h[: len(model.h) - trained_layers]:
         module.requires_grad_(False)

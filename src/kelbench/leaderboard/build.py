@@ -11,7 +11,7 @@ from kelbench.base.errors import UserError
 from kelbench.base.files import read_json, write_json
 from kelbench.config.claims import CLAIMS_FOLDER, load_claims
 from kelbench.config.experiment import Experiment
-from kelbench.config.methods import training_setup
+from kelbench.config.methods import is_scrambled, training_setup
 from kelbench.data.prepared import PREPARED_FOLDER, PreparedDataset
 from kelbench.leaderboard.claims import attach_published, judge_claims
 from kelbench.leaderboard.fine_tuning import starts_compared
@@ -87,7 +87,8 @@ def build_leaderboard(experiment: Experiment, out: Path) -> None:
     rows.sort(key=lambda row: [str(row[column]) for column in ("dataset", "run", *KEYS)])
     claims = load_claims(CLAIMS_FOLDER)
     primary: dict[str, str] = {name: dataset.protocols("test")[0].candidates for name, dataset in datasets.items()}
-    whole = Rows(rows, primary, {key: training_setup(run.settings) for key, run in experiment.runs.items()})
+    setups = {key: training_setup(run.settings) for key, run in experiment.runs.items()}
+    whole = Rows(rows, primary, setups, _altered_runs(experiment))
     attach_published(whole, claims)
     controls = {run.method_label for run in experiment.runs.values() if run.kind == CONTROL}
     board = {
@@ -112,6 +113,14 @@ def build_leaderboard(experiment: Experiment, out: Path) -> None:
         "claims": judge_claims(whole, claims, controls, comparison.between),
     }
     write_json(out, board)
+
+
+def _altered_runs(experiment: Experiment) -> frozenset[tuple[str, str]]:
+    """Runs whose graph or texts were scrambled, and those that go on from one; one goes on from what does not."""
+    runs = experiment.runs
+    scrambled = {key for key, run in runs.items() if is_scrambled(run.settings)}
+    after = {(dataset, name) for (dataset, name), run in runs.items() if (dataset, run.start) in scrambled}
+    return frozenset(scrambled | after)
 
 
 def run_rows(dataset: PreparedDataset, result: RunResult) -> list[Row]:

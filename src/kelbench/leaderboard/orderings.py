@@ -46,7 +46,7 @@ def ordering_records(rows: Rows, file: ClaimFile, claim: OrderingClaim, compare:
         pairs = [pair for dataset in claim.stand_ins for pair in _pairs(rows, dataset, claim)]
     if not pairs:
         return [record | {"verdict": "not run", "reason": _needs(claim, higher, lower)}]
-    return [record | _tested(first, second, compare) for first, second in pairs]
+    return [record | _tested(claim, first, second, compare) for first, second in pairs]
 
 
 def _pairs(rows: Rows, dataset: str, claim: OrderingClaim) -> list[tuple[Row, Row]]:
@@ -72,6 +72,8 @@ def _by_kind(rows: Rows, dataset: str, method: str, encoder: str | None, engine:
     """Kind -> the test row of the method's run with the best validation MRR among those of its kind."""
     kinds: dict[Kind, list[tuple[Row, Row]]] = {}
     for valid, test in rows.runs(dataset):
+        if rows.is_altered(test):
+            continue
         if (test["method"], test["engine"]) == (method, engine) and encoder_fits(encoder, test["encoder"]):
             kinds.setdefault((test["preset"], test["encoder"], rows.setup(test)), []).append((valid, test))
     chosen = {kind: best_on_validation(runs) for kind, runs in sorted(kinds.items(), key=str)}
@@ -87,9 +89,13 @@ def _needs(claim: OrderingClaim, higher: str, lower: str) -> str:
     return f"needs runs of {higher} and {lower} with {alike} on {' or '.join((claim.dataset, *claim.stand_ins))}"
 
 
-def _tested(higher: Row, lower: Row, compare: Compare) -> Row:
+def _tested(claim: OrderingClaim, higher: Row, lower: Row, compare: Compare) -> Row:
     difference = compare(higher["dataset"], higher["run"], lower["run"])
     judgement = _judge_order(difference, higher["n_seeds"])
+    wanted = claim.lower_at_least if lower["dataset"] == claim.dataset else None
+    if wanted is not None and lower["mean"] < wanted:
+        reason = f"{lower['run']} is at {lower['mean']:.4f}, below {wanted:g}: it is under-trained; {judgement.reason}"
+        judgement = Judgement("inconclusive", reason)
     shown = ("run", "preset", "engine", "encoder", "mean")
     return {
         "rows": [{key: row[key] for key in shown} for row in (higher, lower)],

@@ -20,10 +20,17 @@ class Rows:
         primary: dataset -> candidates of its primary protocol.
         setups: (dataset, run) -> the parts of what runs that are compared must share; None, or nothing, for a part that
             is not asked.
+        altered: (dataset, run) of runs whose graph or texts were scrambled: controls, of which no paper says anything.
     """
 
-    def __init__(self, rows: list[Row], primary: dict[str, str], setups: Setups) -> None:
-        self._primary, self._setups = primary, setups
+    def __init__(
+        self,
+        rows: list[Row],
+        primary: dict[str, str],
+        setups: Setups,
+        altered: frozenset[tuple[str, str]] = frozenset(),
+    ) -> None:
+        self._primary, self._setups, self._altered = primary, setups, altered
         self.all = [row for row in rows if row["breakdown"] is None]
         self._datasets_with_drop = {row["dataset"] for row in self.all if row["unseen"] == _DROP}
         self._mrr = {
@@ -56,6 +63,7 @@ class Rows:
             if all(row[key] == value for key, value in wanted.items())
             and claim.engine in (None, row["engine"])
             and encoder_fits(claim.encoder, row["encoder"])
+            and not self.is_altered(row)
         ]
 
     def tie_gap(self, row: Row) -> float:
@@ -70,6 +78,10 @@ class Rows:
     def setup(self, row: Row) -> tuple[object, ...]:
         """What a run that is compared with that of `row` must share with it."""
         return self._setups.get((row["dataset"], row["run"]), ())
+
+    def is_altered(self, row: Row) -> bool:
+        """Whether the run of `row` had a scrambled graph or texts, or began from one that had."""
+        return (row["dataset"], row["run"]) in self._altered
 
     def runs(self, dataset: str) -> list[tuple[Row, Row]]:
         """The primary rows of each run on a dataset, validation and test, in the order of run names."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from kelbench.report.curves import Frame, Series, Tick, nice_ticks, shared_epochs, thinned
 
 # The template has as many kinds of lines.
-MOST_LINES = 3
+MOST_LINES = 4
 
 
 @dataclass(frozen=True)

@@ -46,7 +46,8 @@ def _counts(records: list[Record]) -> dict[str, int]:
 def _mentions(records: list[Record]) -> str:
     """How many there are, and how many of them leave a choice among given candidates."""
     found = _counts(records)
-    choice = "" if found["given"] == found["all"] else f" ({found['given']:,} with given candidates)"
+    given = found.get("given", 0)
+    choice = "" if given == found["all"] else f" ({given:,} with given candidates)"
     return f"{found['all']:,} mentions{choice}"
 
 
@@ -54,21 +55,24 @@ def _table(board: Board, dataset: str, records: list[Record], identifier: str, c
     found: dict[str, dict[tuple[str, str], Record]] = {}
     for record in records:
         found.setdefault(record["run"], {})[record["candidates"], record["metric"]] = record
-    best = {key: max(of_run[key]["mean"] for of_run in found.values()) for key in _COLUMNS}
-    ordered = sorted(found, key=lambda run: (-found[run]["given", "hits@1"]["mean"], run))
+    # Where no mention has two candidates there is no choice among given ones.
+    shown = {key: label for key, label in _COLUMNS.items() if all(key in of_run for of_run in found.values())}
+    best = {key: max(of_run[key]["mean"] for of_run in found.values()) for key in shown}
+    first = next(iter(shown))
+    ordered = sorted(found, key=lambda run: (-found[run][first]["mean"], run))
     kinds = board.runs(dataset)
     methods = [_cells(run, found[run], best) for run in ordered if kinds[run]["kind"] != CONTROL]
     controls = [_cells(run, found[run], best) for run in ordered if kinds[run]["kind"] == CONTROL]
-    columns = [Column("Run"), Column("Encoder"), *(Column(label, True, "up") for label in _COLUMNS.values())]
+    columns = [Column("Run"), Column("Encoder"), *(Column(label, True, "up") for label in shown.values())]
     groups = [Group(methods), Group(controls, "Controls")]
     return Table(identifier, caption, columns, [group for group in groups if group.rows])
 
 
 def _cells(run: str, records: dict[tuple[str, str], Record], best: dict[tuple[str, str], float]) -> list[Cell]:
-    cells = [Cell(run), Cell(records["given", "hits@1"]["encoder"] or "\N{EN DASH}")]
-    for key in _COLUMNS:
+    cells = [Cell(run), Cell(records["all", "hits@1"]["encoder"] or "\N{EN DASH}")]
+    for key, highest in best.items():
         record = records[key]
         notes = (interval(record["ci_test"]),) if record["ci_test"] is not None else ()
         shown = metric_value(record["metric"], record["mean"])
-        cells.append(Cell(shown, record["mean"], notes=notes, strong=record["mean"] == best[key]))
+        cells.append(Cell(shown, record["mean"], notes=notes, strong=record["mean"] == highest))
     return cells

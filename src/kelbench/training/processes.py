@@ -62,7 +62,7 @@ class Processes:
         numbers = torch.zeros(len(names), dtype=torch.float64, device=self._device())
         if self.rank == 0:
             computed = compute()
-            numbers += torch.tensor([computed[name] for name in names], dtype=torch.float64)
+            numbers += torch.tensor([computed[name] for name in names], dtype=torch.float64, device=numbers.device)
         distributed.broadcast(numbers, src=0)
         return dict(zip(names, numbers.tolist(), strict=True))
 

@@ -68,6 +68,18 @@ def test_random_permutes_sources_within_a_direction_and_nothing_else():
     assert (drawn[0].edges.source != graph.edges.source).any()
 
 
+def test_another_graphs_edges_are_permuted_by_themselves():
+    triples = np.stack([np.arange(40), np.arange(40) % 2, np.arange(40) + 40], axis=1)
+    drawn = [
+        Adjacency.of(some, 160, 2, "random", np.random.default_rng(5), apart=40).edges.source
+        for some in (triples, np.concatenate([triples, triples + [80, 0, 80]]))
+    ]
+    alone, followed = (source.reshape(2, -1) for source in drawn)
+    assert np.array_equal(followed[:, :40], alone)
+    assert np.array_equal(np.sort(followed[:, 40:]), np.sort(alone + 80))
+    assert (followed[:, 40:] != alone + 80).any()
+
+
 def test_none_has_no_edge_and_drops_none():
     adjacency = Adjacency.of(TRIPLES, 6, 2, "none")
     assert adjacency.empty

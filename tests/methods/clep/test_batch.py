@@ -72,6 +72,20 @@ def test_multihot_marks_known_entities_and_not_equal_texts(make_settings):
     assert {(i, i) for i in range(len(every))} <= marked
 
 
+def test_multihot_marks_an_answer_in_the_row_that_asks_for_it(make_settings):
+    made = Batches(make_settings(loss="multihot", batch_size=7), TRIPLES, RELATIONS, np.arange(7), seed=3)
+    known = {tuple(row) for row in both_directions(TRIPLES, RELATIONS).tolist()}
+    for batch in made.of_epoch(1):
+        asked = list(zip(batch.given.tolist(), batch.relations.tolist(), strict=True))
+        expected = {
+            (row, column)
+            for row, query in enumerate(asked)
+            for column, entity in enumerate(batch.columns.tolist())
+            if (*query, entity) in known
+        }
+        assert pairs(batch.excluded) == expected
+
+
 def test_all_holds_each_query_once_with_its_distinct_texts(make_settings):
     made, known = asked_and_answers(make_settings(loss="all", batch_size=4))
     seen = {}

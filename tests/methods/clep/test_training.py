@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 import torch
+from pydantic import ValidationError
 
 from kelbench.base.errors import UserError
 from kelbench.data.prepared import PreparedDataset
@@ -45,6 +46,25 @@ def first_step(dataset, options):
     training = training_of(dataset, options)
     loss = training.step(next(training.batches(dataset.triples("train"), 1)), 1, 0)
     return loss, {name: p.grad.clone() for name, p in training.model.named_parameters() if p.grad is not None}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {
+                "graph": {"kind": "rgcn", "composition": None, "bases": 3},
+                "loss": "multihot",
+                "faults": ["edges_interleaved"],
+            },
+            "R-GCN knows no direction",
+        ),
+        ({"target": "own_description", "graph": {"drop_batch_edges": True}}, "a batch of nodes has no triples"),
+    ],
+)
+def test_switches_that_would_change_nothing_are_refused(make_settings, changes, message):
+    with pytest.raises(ValidationError, match=message):
+        make_settings(**changes)
 
 
 @pytest.mark.parametrize("name", VARIANTS)
@@ -113,7 +133,8 @@ def test_a_frozen_encoder_stays_and_its_vectors_are_kept(closed, make_settings, 
     assert torch.equal(training_of(closed, options).model.descriptions.all(), first)
     trained = train(make_job(closed, options))
     assert not (make_job(closed, options).folder / "encoder").exists()
-    assert trained.facts["parameters"] == sum(weight.numel() for weight in training.weights().values())
+    learned = [parameter for parameter in training.model.parameters() if parameter.requires_grad]
+    assert trained.facts["parameters"] == sum(parameter.numel() for parameter in learned)
 
 
 class Killed(Exception):
@@ -167,6 +188,29 @@ def test_no_file_of_the_test_split_reaches_training(described, make_settings, ma
     assert weights[0].keys() == weights[1].keys()
     for name, tensor in weights[0].items():
         assert np.array_equal(tensor, weights[1][name]), name
+
+
+def test_the_scale_of_cosines_stops_at_a_hundred_and_can_come_back(closed, make_settings):
+    training = training_of(closed, make_settings(temperature=0.0101, learning_rate=0.1, warmup=0.0))
+    batch = next(training.batches(closed.triples("train"), 1))
+    highest = []
+    for sign in (1.0, -1.0):
+        with torch.no_grad():
+            training.model.log_scale.add_(sign)
+        training.step(batch, 1, 0)
+        highest.append(training.model.log_scale.exp().item())
+    assert highest[0] == pytest.approx(100.0)
+    assert highest[1] < 50.0
+
+
+def test_an_inference_graph_leaves_the_random_edges_of_training_as_they_were(described, make_settings):
+    np.save(described.folder / "test/support.npy", np.array([[20, 0, 22], [23, 1, 21], [25, 2, 24]], dtype=np.int32))
+    dataset = PreparedDataset(described.folder)
+    model = ContrastiveModel(make_settings(graph={"features": "text", "adjacency": "random"}), dataset, 1)
+    count = len(dataset.triples("train"))
+    whole, training = (graph.edges.source.reshape(2, -1) for graph in (model._known_graph, model.training_graph))
+    assert whole.shape[1] > count
+    assert np.array_equal(whole[:, :count], training)
 
 
 def test_shuffled_texts_are_the_same_texts_at_other_entities(described, make_settings):

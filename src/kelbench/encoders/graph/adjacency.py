@@ -62,6 +62,7 @@ class Adjacency:
         kind: AdjacencyKind = "graph",
         generator: np.random.Generator | None = None,
         interleaved: bool = False,
+        apart: int | None = None,
     ) -> Adjacency:
         """The edges of triples and of their inverses.
 
@@ -76,6 +77,8 @@ class Adjacency:
             interleaved: the fault of CLEP's released code. Its edges are laid out t1, inverse of t1, t2, inverse of
                 t2, ..., and the first half of this list is given the direction "in", the second "out". Relations stay
                 right; weights and norms of a direction meet messages of the other.
+            apart: for `random`: the triples from this one on are permuted by themselves. What stands before is permuted
+                as it is alone, whatever follows it.
 
         Raises:
             ValueError: an id is out of range, or `random` comes without a generator.
@@ -85,7 +88,7 @@ class Adjacency:
         if kind == "random":
             if generator is None:
                 raise ValueError("a random adjacency needs a generator to be drawn from")
-            edges = replace(edges, source=_permuted(edges, generator))
+            edges = replace(edges, source=_permuted(edges, generator, len(triples) if apart is None else apart))
         return cls(num_nodes, num_relations, edges)
 
     @property
@@ -186,9 +189,11 @@ def _edges(triples: np.ndarray, num_relations: int, interleaved: bool) -> Edges:
     return Edges(np.append(head, tail), np.append(tail, head), np.append(relation, relation + num_relations), direction)
 
 
-def _permuted(edges: Edges, generator: np.random.Generator) -> np.ndarray:
+def _permuted(edges: Edges, generator: np.random.Generator, apart: int) -> np.ndarray:
     source = edges.source.copy()
-    for direction in (0, 1):
-        chosen = np.flatnonzero(edges.direction == direction)
-        source[chosen] = source[generator.permutation(chosen)]
+    later = np.tile(np.arange(len(source) // 2) >= apart, 2)
+    for part in (~later, later):
+        for direction in (0, 1):
+            chosen = np.flatnonzero(part & (edges.direction == direction))
+            source[chosen] = source[generator.permutation(chosen)]
     return source

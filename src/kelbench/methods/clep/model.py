@@ -71,6 +71,8 @@ class ContrastiveModel(nn.Module):
             self.settings.graph.adjacency,
             counter_generator(self._seed, "random adjacency", 0),
             interleaved="edges_interleaved" in self.settings.faults,
+            # Those of another graph are permuted by themselves, so that training's edges are the same with them.
+            apart=len(self._dataset.triples("train")),
         )
 
     def nodes_of_training(self, adjacency: Adjacency, texts: Tensor | None) -> tuple[Tensor, Tensor]:
@@ -91,8 +93,12 @@ class ContrastiveModel(nn.Module):
         """Scores `(q, n)`, scaled, of the graph's side `(q, graph width)` with texts `(n, text width)`."""
         asked = nn.functional.normalize(self.graph_head(queries), dim=-1)
         texts = nn.functional.normalize(self.text_head(answers), dim=-1)
-        scale = self.log_scale.clamp(max=_LARGEST_LOG_SCALE).exp()
-        return (asked * scale) @ texts.T
+        return (asked * self.log_scale.exp()) @ texts.T
+
+    @torch.no_grad()
+    def limit_scale(self) -> None:
+        """Keep cosines from being multiplied by more than 100 (Radford et al. 2021, Section 2.5); after each step."""
+        self.log_scale.clamp_(max=_LARGEST_LOG_SCALE)
 
     @torch.no_grad()
     def tables(self) -> AlignedTables:

@@ -54,7 +54,7 @@ def train(job: TrainingJob) -> TrainedModel:
         after = space.describe(tables)
     facts = course.facts() | {
         "computes": None,
-        "parameters": sum(tensor.numel() for tensor in training.weights().values()),
+        "parameters": sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad),
         "encoder": settings.encoder.kind,
         "texts": model.descriptions.count,
         "temperature": float((-model.log_scale.detach()).exp()),

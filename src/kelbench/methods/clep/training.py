@@ -81,6 +81,7 @@ class ContrastiveTraining:
         if self.settings.gradient_norm is not None:
             nn.utils.clip_grad_norm_(self._parameters.values(), self.settings.gradient_norm)
         self._optimizer.step()
+        self.model.limit_scale()
         return loss
 
     def weights(self) -> dict[str, Tensor]:
