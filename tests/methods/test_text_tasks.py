@@ -93,9 +93,10 @@ def test_every_method_that_can_be_asked_links(linked, tmp_path, monkeypatch):
     assert not np.array_equal(np.load(one)["pessimistic"], np.load(same)["pessimistic"])
 
 
-def test_a_frozen_encoder_reads_the_mentions_once_for_all_seeds(linked, tiny_checkpoint, tmp_path, monkeypatch):
+@pytest.mark.parametrize("words", [None, 5])
+def test_a_frozen_encoder_reads_the_mentions_once_for_all_seeds(linked, tiny_checkpoint, tmp_path, monkeypatch, words):
     values = yaml.safe_load(EXPERIMENT)
-    frozen = {"encoder": tiny_checkpoint, "frozen": True, "text_learning_rate": None}
+    frozen = {"encoder": tiny_checkpoint, "frozen": True, "text_learning_rate": None, "words": words}
     values["runs"]["clep"]["settings"] |= frozen
     (tmp_path / "linked.yaml").write_text(yaml.safe_dump(values))
     run = Experiment(tmp_path / "linked.yaml").run("atlas-tasks", "clep")

@@ -23,6 +23,11 @@ class ContrastiveSettings(Settings):
     graph: GraphEncoderSettings = Field(description="the encoder of nodes and relations")
     encoder: TextEncoderSettings = Field(description="what turns a description into a vector")
     frozen: bool = Field(description="leave the text encoder as it is; descriptions are then encoded once")
+    words: Positive | None = Field(
+        None,
+        description="frozen: so many numbers of a learned bag of words stand beside the encoder's in a text's vector, "
+        "which may tell apart what the encoder, left as it is, does not",
+    )
     shuffled_texts: bool = Field(
         False,
         description="a control: the descriptions of the training graph are dealt out among its entities at random, by "
@@ -79,6 +84,8 @@ class ContrastiveSettings(Settings):
             raise ValueError(f"frozen: true goes with an encoder that was trained before, not {self.encoder.kind}")
         if self.frozen and (self.encoder.trained_layers is not None or self.encoder.dropout):
             raise ValueError("frozen: true goes with neither trained_layers nor dropout of the encoder")
+        if self.words is not None and not self.frozen:
+            raise ValueError("the key words goes with frozen: true, and only with it")
         if self.encoder.projection is not None:
             raise ValueError("the encoder's key projection is the head's task here; remove it")
         if self.loss == "all" and not (self.frozen or self.encoder.kind == "bow"):

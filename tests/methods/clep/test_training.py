@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from kelbench.base.errors import UserError
 from kelbench.data.prepared import PreparedDataset
+from kelbench.encoders.bag_of_words import BagOfWords
 from kelbench.encoders.load import load_model
 from kelbench.methods.clep import train
 from kelbench.methods.clep.descriptions import Descriptions
@@ -135,6 +136,26 @@ def test_a_frozen_encoder_stays_and_its_vectors_are_kept(closed, make_settings, 
     assert not (make_job(closed, options).folder / "encoder").exists()
     learned = [parameter for parameter in training.model.parameters() if parameter.requires_grad]
     assert trained.facts["parameters"] == sum(parameter.numel() for parameter in learned)
+
+
+def test_words_stand_beside_a_frozen_encoder_and_are_learned(closed, make_settings, make_job, tiny_checkpoint):
+    frozen = {"loss": "all", "encoder": tiny_checkpoint, "frozen": True, "text_learning_rate": None}
+    options = make_settings(words=5, graph={"features": "both"}, **frozen)
+    training = training_of(closed, options)
+    descriptions, alone = training.model.descriptions, training_of(closed, make_settings(**frozen)).model.descriptions
+    assert descriptions.width == alone.width + 5
+    begun = descriptions.all()
+    assert torch.equal(begun[:, :-5], alone.all())
+    torch.testing.assert_close(descriptions.of_training(), begun[: descriptions.in_training])
+    training.step(next(training.batches(closed.triples("train"), 1)), 1, 0)
+    assert torch.equal(descriptions.all()[:, :-5], begun[:, :-5])
+    assert (descriptions.all()[:, -5:] != begun[:, -5:]).any(dim=1).sum() > 10
+    trained = train(make_job(closed, options))
+    words = BagOfWords.load(make_job(closed, options).folder / "words")
+    assert words.words.shape[1] == 5
+    assert trained.curve[-1]["loss"] < trained.curve[0]["loss"]
+    with pytest.raises(ValidationError, match="the key words goes with frozen: true"):
+        make_settings(words=5)
 
 
 class Killed(Exception):

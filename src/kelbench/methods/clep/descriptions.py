@@ -16,6 +16,7 @@ from kelbench.encoders.description_vectors import WordProduct, frozen_vectors, t
 from kelbench.encoders.graph_texts import GraphTexts
 from kelbench.encoders.text_encoder import TextEncoder, encode, make_encoder
 from kelbench.encoders.tokens import Tokens
+from kelbench.encoders.words import WordTokenizer
 from kelbench.training.randomness import counter_generator, generator
 
 
@@ -24,6 +25,7 @@ class Descriptions:
 
     Attributes:
         encoder: inputs to vectors.
+        words: what stands beside a frozen encoder's vectors; None for nothing.
         of_entity: int64 `(entities,)`: number of each entity's description.
         count: how many there are.
         in_training: how many of them, the first ones, belong to entities of the training graph.
@@ -57,12 +59,25 @@ class Descriptions:
         self._device = device
         self._frozen: Tensor | None = None
         self._product: WordProduct | None = None
+        self.words: BagOfWords | None = None
         if settings.frozen:
             folder = text_vectors_folder()
             vectors = frozen_vectors(self.encoder, settings.encoder, self._inputs, folder, device)
             self._frozen = vectors.to(device)
+            if settings.words is not None:
+                vocabulary = WordTokenizer.trained(texts[start:stop])
+                self.words = BagOfWords(vocabulary, settings.words, generator(seed, "words")).to(device)
+                self._of_words([texts[entity] for entity in first], settings.encoder.max_tokens)
         elif isinstance(self.encoder, BagOfWords):
             self._product = WordProduct(self.encoder, self._inputs.take(np.arange(self.in_training)), device)
+
+    def _of_words(self, texts: list[str], max_tokens: int) -> None:
+        if self.words is None:
+            raise ValueError("no words stand beside the encoder")
+        cut = GraphTexts(self.words.tokenizer, texts, [], max_tokens, inverse_texts=False)
+        self._word_inputs = cut.inputs(cut.of_entities(np.arange(len(texts))))
+        self._product = WordProduct(self.words, self._word_inputs.take(np.arange(self.in_training)), self._device)
+        self.width += self.words.width
 
     @property
     def at_once(self) -> bool:
@@ -71,12 +86,12 @@ class Descriptions:
 
     def of_training(self) -> Tensor:
         """Vectors `(in_training, width)`, differentiable where the encoder is trained; see `at_once`."""
-        if self._product is not None:
-            vectors: Tensor = self._product()
-            return vectors
-        if self._frozen is None:
+        if not self.at_once:
             raise ValueError("these descriptions are not encoded at once")
-        return self._frozen[: self.in_training]
+        parts: list[Tensor] = [] if self._frozen is None else [self._frozen[: self.in_training]]
+        if self._product is not None:
+            parts.append(self._product())
+        return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
 
     def inputs(self, numbers: np.ndarray) -> Tokens:
         """Encoder inputs of some descriptions."""
@@ -89,7 +104,11 @@ class Descriptions:
     @torch.no_grad()
     def all(self) -> Tensor:
         """Vectors `(count, width)` of all descriptions, as the encoder is now."""
-        return self._frozen if self._frozen is not None else encode(self.encoder, self._inputs)
+        if self._frozen is None:
+            return encode(self.encoder, self._inputs)
+        if self.words is None:
+            return self._frozen
+        return torch.cat([self._frozen, encode(self.words, self._word_inputs)], dim=1)
 
 
 def _renumbered(text_of_entity: np.ndarray, training: slice) -> np.ndarray:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from kelbench.base.errors import UserError
 from kelbench.config.clep import ContrastiveSettings
@@ -13,11 +14,13 @@ from kelbench.config.experiment import Run
 from kelbench.data.linking import Mentions
 from kelbench.data.prepared import PreparedDataset
 from kelbench.encoders.aligned import AlignedTables, Head
+from kelbench.encoders.bag_of_words import BagOfWords
 from kelbench.encoders.conditioned import ENCODER_FOLDER
 from kelbench.encoders.description_vectors import frozen_vectors, text_vectors_folder
 from kelbench.encoders.load import load_model
 from kelbench.encoders.text_encoder import TextEncoder, encode, load_encoder, make_encoder
-from kelbench.encoders.tokens import single_inputs
+from kelbench.encoders.tokens import Tokens, single_inputs
+from kelbench.methods.clep.model import WORDS_FOLDER
 from kelbench.scoring import similarity_matrix
 from kelbench.tasks.entity_linking import Scorer
 
@@ -32,18 +35,10 @@ def scorer(run: Run, dataset: PreparedDataset, folder: Path, mentions: Mentions)
     settings, tables = run.settings, load_model(folder / "model.safetensors", dataset)
     if not isinstance(settings, ContrastiveSettings) or not isinstance(tables, AlignedTables):
         raise UserError(f"{folder}: expected a model of CLEP; train the run again")
-    encoder = _encoder(settings, folder)
-    tokens = encoder.tokenizer.tokens(mentions.described())
-    inputs = single_inputs(tokens, np.arange(len(mentions)), encoder.tokenizer.special, settings.encoder.max_tokens)
+    vectors = _vectors(settings, folder, mentions.described())
     stored = {name: tensor for name, tensor in tables.weights.items() if name.startswith("text_head.")}
-    head = Head(settings.head, encoder.width, tables.text.shape[1])
+    head = Head(settings.head, vectors.shape[1], tables.text.shape[1])
     head.load_state_dict({name.removeprefix("text_head."): tensor for name, tensor in stored.items()})
-    # The mentions' vectors by an encoder that nothing trains are those of every run and seed.
-    vectors = (
-        frozen_vectors(encoder, settings.encoder, inputs, text_vectors_folder(), "cpu")
-        if settings.frozen
-        else encode(encoder, inputs)
-    )
     asked = head(vectors.double())
     nodes = tables.head(tables.node.double())
 
@@ -54,7 +49,21 @@ def scorer(run: Run, dataset: PreparedDataset, folder: Path, mentions: Mentions)
     return scores
 
 
-def _encoder(settings: ContrastiveSettings, folder: Path) -> TextEncoder:
-    if settings.frozen:
-        return make_encoder(settings.encoder, [], torch.Generator()).eval()
-    return load_encoder(folder / ENCODER_FOLDER, settings.encoder).eval()
+def _vectors(settings: ContrastiveSettings, folder: Path, texts: list[str]) -> Tensor:
+    """What the text head reads of each text, float32 `(texts, width)`."""
+    if not settings.frozen:
+        encoder = load_encoder(folder / ENCODER_FOLDER, settings.encoder).eval()
+        return encode(encoder, _inputs(encoder, settings, texts))
+    frozen = make_encoder(settings.encoder, [], torch.Generator()).eval()
+    # By an encoder that nothing trains they are those of every run and seed.
+    inputs = _inputs(frozen, settings, texts)
+    vectors = frozen_vectors(frozen, settings.encoder, inputs, text_vectors_folder(), "cpu")
+    if settings.words is None:
+        return vectors
+    words = BagOfWords.load(folder / WORDS_FOLDER)
+    return torch.cat([vectors, encode(words, _inputs(words, settings, texts))], dim=1)
+
+
+def _inputs(encoder: TextEncoder, settings: ContrastiveSettings, texts: list[str]) -> Tokens:
+    tokenizer = encoder.tokenizer
+    return single_inputs(tokenizer.tokens(texts), np.arange(len(texts)), tokenizer.special, settings.encoder.max_tokens)

@@ -21,6 +21,9 @@ from kelbench.training.randomness import counter_generator, generator
 # Radford et al. 2021, Section 2.5: logits are scaled by at most 100.
 _LARGEST_LOG_SCALE = math.log(100)
 
+# Beside the model's file: the learned words that stand beside a frozen encoder.
+WORDS_FOLDER = "words"
+
 
 class ContrastiveModel(nn.Module):
     """x_g = h + rho; y_g = head_g(x_g); y_t = head_t(T(text)); score cos(y_g, y_t) e^tau (the slides of CLEP).
@@ -41,7 +44,7 @@ class ContrastiveModel(nn.Module):
         super().__init__()
         self.settings, self._dataset, self._seed = settings, dataset, seed
         self.descriptions = Descriptions(dataset, settings, seed, device)
-        self.text_encoder = self.descriptions.encoder
+        self.text_encoder, self.words = self.descriptions.encoder, self.descriptions.words
         if settings.frozen:
             self.text_encoder.requires_grad_(False)
         options, width = settings.graph, settings.graph.width

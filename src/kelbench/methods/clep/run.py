@@ -7,7 +7,7 @@ from pathlib import Path
 from kelbench.config.clep import ContrastiveSettings
 from kelbench.encoders.conditioned import ENCODER_FOLDER
 from kelbench.encoders.text_encoder import save_encoder
-from kelbench.methods.clep.model import ContrastiveModel
+from kelbench.methods.clep.model import WORDS_FOLDER, ContrastiveModel
 from kelbench.methods.clep.training import ContrastiveTraining
 from kelbench.ranking.metrics import VALIDATION_METRICS
 from kelbench.tasks.aligned_space import AlignedSpace
@@ -50,6 +50,8 @@ def train(job: TrainingJob) -> TrainedModel:
     if processes.rank == 0:
         if not settings.frozen:
             save_encoder(model.text_encoder, job.folder / ENCODER_FOLDER)
+        if model.words is not None:
+            save_encoder(model.words, job.folder / WORDS_FOLDER)
         tables = model.tables()
         after = space.describe(tables)
     facts = course.facts() | {
