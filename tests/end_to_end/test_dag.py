@@ -18,9 +18,10 @@ TREE = ("Snakefile", "workflow", "profiles", "src", "config", "requirements.lock
 SHIPPED = {
     "atlas": (4, 59, 4),
     "atlas-minilm": (1, 10, 1),
-    "clep": (12, 77),
+    "clep": (12, 79),
+    "clep-ablations": (1, 18),
     "clep-disambiguation": (1, 9),
-    "clep-fine-tuning": (1, 14),
+    "clep-fine-tuning": (1, 17),
     "clep-gpt2": (1, 6),
     "clep-yago3-10": (1, 4),
     "codex-s": (1, 7),
