@@ -29,7 +29,7 @@ SHIPPED = {
     "fb15k-237": (1, 8),
     "fb15k-237-fast": (1, 3),
     "inductive": (3, 9),
-    "kepler": (7, 66),
+    "kepler": (7, 62),
     "kepler-wikidata5m": (2, 40),
     "kinships": (1, 7),
     "quick": (5, 33, 2),
