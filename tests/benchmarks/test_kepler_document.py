@@ -73,3 +73,8 @@ def test_the_document_is_written_between_its_markers(writer, board, tmp_path, mo
 def test_the_committed_document_has_its_markers(writer):
     text = Path("docs/kepler.md").read_text(encoding="utf-8")
     assert text.count(writer.BEGIN) == 1
+
+
+def test_the_page_of_public_graphs_is_what_was_kept(writer):
+    kept = Board(Path("results/reference/kepler/leaderboard.json"))
+    assert writer.tables([kept]) in Path("docs/kepler-public.md").read_text(encoding="utf-8")
