@@ -162,7 +162,7 @@ def test_a_file_without_claims_is_an_error(tmp_path):
 
 def test_the_experiment_that_a_claim_names_runs_its_method_with_its_preset():
     named = [claim for _, claim in load_claims() if claim.experiment is not None]
-    assert [claim.id for claim in named] == ["clep-fb15k-237"]
+    assert [claim.id for claim in named] == ["clep-fb15k-237", "clep-fb15k-237-r-gcn-distmult"]
     for claim in named:
         runs = Experiment(claim.experiment).runs.values()
         found = {(run.dataset, run.method_label, run.preset) for run in runs}
