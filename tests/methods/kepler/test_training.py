@@ -44,9 +44,14 @@ def training_of(dataset, options, seed=1):
 
 def first_step(dataset, options):
     """Loss and gradients of the first step."""
+    loss, model = after_one_step(dataset, options)
+    return loss, {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
+
+
+def after_one_step(dataset, options):
+    """Loss of the first step, and the model as it left it."""
     training = training_of(dataset, options)
-    loss = training.step(next(training.batches(dataset.triples("train"), 1)), 1, 0)
-    return loss, {name: p.grad.clone() for name, p in training.model.named_parameters() if p.grad is not None}
+    return training.step(next(training.batches(dataset.triples("train"), 1)), 1, 0), training.model
 
 
 def assert_same_step(one, other):
@@ -213,26 +218,12 @@ def test_no_file_of_the_test_split_reaches_training(described, make_settings, ma
     assert trained("d") == before
 
 
-def after_one_step(dataset, options):
-    training = training_of(dataset, options)
-    before = {name: p.detach().clone() for name, p in training.model.named_parameters()}
-    training.step(next(training.batches(dataset.triples("train"), 1)), 1, 0)
-    return before, {name: p.detach().clone() for name, p in training.model.named_parameters()}, training
-
-
 def test_only_the_matrices_of_the_encoder_decay(described, make_settings):
-    changes = IN_BATCH | LANGUAGE | {"warmup": 0.0}
-    encoder = {
-        "kind": "tiny",
-        "width": 16,
-        "layers": 1,
-        "heads": 2,
-        "vocabulary": 60,
-        "max_tokens": 12,
-        "projection": 8,
-    }
-    before, without, _ = after_one_step(described, make_settings(encoder, weight_decay=0.0, **changes))
-    _, decayed, _ = after_one_step(described, make_settings(encoder, weight_decay=0.5, **changes))
+    changes = IN_BATCH | LANGUAGE | {"encoder": DROPOUT | {"dropout": 0.0, "projection": 8}, "warmup": 0.0}
+    before = state(initial_model(described, make_settings(**changes), 1)[0])
+    without, decayed = (
+        state(after_one_step(described, make_settings(weight_decay=decay, **changes))[1]) for decay in (0.0, 0.5)
+    )
     smaller = {name for name in before if not torch.equal(without[name], decayed[name])}
     matrices = {name for name, value in before.items() if name.startswith("encoder.") and value.dim() > 1}
     assert smaller == {name for name in matrices if "pooler" not in name}
@@ -242,9 +233,8 @@ def test_only_the_matrices_of_the_encoder_decay(described, make_settings):
 
 def test_gradients_are_scaled_down_to_the_norm_that_is_asked_for(described, make_settings):
     for limit in (None, 0.01):
-        training = after_one_step(described, make_settings("tiny", gradient_norm=limit))[2]
-        gradients = [p.grad for p in training.model.parameters() if p.grad is not None]
-        norm = torch.linalg.vector_norm(torch.stack([gradient.norm() for gradient in gradients]))
+        _, gradients = first_step(described, make_settings("tiny", gradient_norm=limit))
+        norm = torch.linalg.vector_norm(torch.stack([gradient.norm() for gradient in gradients.values()]))
         assert norm > 0.02 if limit is None else norm == pytest.approx(limit, rel=1e-3)
 
 

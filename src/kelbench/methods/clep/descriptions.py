@@ -65,19 +65,16 @@ class Descriptions:
             vectors = frozen_vectors(self.encoder, settings.encoder, self._inputs, folder, device)
             self._frozen = vectors.to(device)
             if settings.words is not None:
-                vocabulary = WordTokenizer.trained(texts[start:stop])
-                self.words = BagOfWords(vocabulary, settings.words, generator(seed, "words")).to(device)
-                self._of_words([texts[entity] for entity in first], settings.encoder.max_tokens)
+                tokenizer = WordTokenizer.trained(texts[start:stop])
+                self.words = BagOfWords(tokenizer, settings.words, generator(seed, "words")).to(device)
+                own = GraphTexts(
+                    tokenizer, [texts[entity] for entity in first], [], settings.encoder.max_tokens, inverse_texts=False
+                )
+                self._word_inputs = own.inputs(own.of_entities(np.arange(self.count)))
+                self._product = WordProduct(self.words, self._word_inputs.take(np.arange(self.in_training)), device)
+                self.width += settings.words
         elif isinstance(self.encoder, BagOfWords):
             self._product = WordProduct(self.encoder, self._inputs.take(np.arange(self.in_training)), device)
-
-    def _of_words(self, texts: list[str], max_tokens: int) -> None:
-        if self.words is None:
-            raise ValueError("no words stand beside the encoder")
-        cut = GraphTexts(self.words.tokenizer, texts, [], max_tokens, inverse_texts=False)
-        self._word_inputs = cut.inputs(cut.of_entities(np.arange(len(texts))))
-        self._product = WordProduct(self.words, self._word_inputs.take(np.arange(self.in_training)), self._device)
-        self.width += self.words.width
 
     @property
     def at_once(self) -> bool:
