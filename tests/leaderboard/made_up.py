@@ -112,6 +112,7 @@ CLEP_METHODS = {
 ON = {"datasets": ["fb15k-237"]}
 CLEP_RUNS = {
     "clep": {"method": "clep", "preset": "paper", **ON},
+    "clep-shuffled": {"method": "clep", "preset": "paper", "settings": {"shuffled_texts": True}, **ON},
     "clep-diagonal": {"method": "clep", "settings": {"loss": "diagonal", "encoder": BAG}, **ON},
     "gcn": {"method": "compgcn_distmult", "preset": "paper", **ON},
     "tuned": {"method": "clep_distmult", "settings": {"start": "clep", "learning_rate": 0.05}, **ON},

@@ -212,3 +212,13 @@ def test_nothing_of_the_page_is_styled_inline_or_loaded(made_up):
     assert "src=" not in page
     assert HOSTILE not in page
     assert "&lt;b&gt;&#34;&amp;" in page
+
+
+@pytest.mark.parametrize(("run", "said"), [("clep", True), ("clep-shuffled", False)])
+def test_a_run_with_shuffled_texts_is_judged_by_no_published_value(made_up, run, said):
+    claims = yaml.safe_load((CLAIMS / "clep.yaml").read_text())
+    (claim,) = [one for one in claims["values"] if one["id"] == "clep-fb15k-237"]
+    del claim["encoder"]  # the made-up run has a bag of words
+    build_leaderboard(made_up.build(Path(), claims={"clep": claims}, clep={run: 0.9}), BOARD)
+    records = [one for one in json.loads(BOARD.read_text())["claims"] if one["id"] == claim["id"]]
+    assert {one["verdict"] != "not run" for one in records} == {said}

@@ -59,3 +59,11 @@ def test_a_second_table_where_some_entities_have_no_triple():
     every, connected = linking_tables(board(("clep", 0.2), connected=1400), "atlas-tasks")
     assert (every.identifier, connected.identifier) == ("linking-atlas-tasks", "linking-connected-atlas-tasks")
     assert "the 1,400 mentions (20 with given candidates) that mean" in connected.caption
+
+
+def test_without_given_candidates_the_table_has_the_other_columns():
+    made = board(("clep", 0.2), ("names", 0.5))
+    made.content["text_tasks"] = [one for one in made.content["text_tasks"] if one["candidates"] == "all"]
+    (table,) = linking_tables(made, "atlas-tasks")
+    assert [column.label for column in table.columns][2:] == ["Hits@1 among all", "Hits@10 among all", "MRR among all"]
+    assert "(0 with given candidates)" in table.caption
