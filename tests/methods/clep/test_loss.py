@@ -79,6 +79,32 @@ def test_a_row_without_a_negative_has_no_loss_and_a_finite_gradient():
     assert torch.equal(leaf.grad, torch.zeros(2, 2, dtype=torch.float64))
 
 
+@pytest.mark.parametrize("column_loss", [True, False])
+@pytest.mark.parametrize("scale", [1.0, 10.0, 20.0])
+def test_losses_and_gradients_equal_torchs_own(scale, column_loss):
+    """With negatives left out, in rows and columns of which some have no others; in float32 up to scores of 40 and beyond."""
+    leaf = (matrix(5, 9, 4) * scale).float().requires_grad_()
+    positive = places((0, 1), (0, 3), (1, 1), (2, 8), (4, 0))
+    excluded = places(
+        (0, 1), (0, 3), (1, 1), (2, 8), (4, 0), (4, 5), *[(3, j) for j in range(9)], *[(i, 6) for i in range(3)]
+    )
+    contrastive_loss(leaf, positive, excluded, column_loss).backward()
+    other = leaf.detach().double().requires_grad_()
+    negative = torch.ones(5, 9, dtype=torch.bool).index_put(excluded, torch.tensor(False))
+    expected = 0
+    for row, column in zip(*positive, strict=True):
+        right = other[row, column]
+        in_row, in_column = other[row][negative[row]], other[:, column][negative[:, column]]
+        loss = torch.logsumexp(torch.cat([in_row, right[None]]), 0) - right
+        if column_loss:
+            loss = (loss + torch.logsumexp(torch.cat([in_column, right[None]]), 0) - right) / 2
+        expected = expected + loss / len(positive[0])
+    expected.backward()
+    found = contrastive_loss(leaf, positive, excluded, column_loss)
+    assert float(found.detach()) == pytest.approx(float(expected.detach()), rel=1e-5)
+    torch.testing.assert_close(leaf.grad.double(), other.grad, rtol=1e-4, atol=1e-7)
+
+
 def test_multihot_is_the_released_codes_loss_and_its_fault():
     m = matrix(4, 4)
     right = places(*[(i, i) for i in range(4)], (0, 2), (3, 1), (1, 2))

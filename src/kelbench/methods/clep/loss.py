@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
 # Less than any score: its exponential is 0, and unlike -inf it leaves a row of nothing else with a finite gradient.
 _NOTHING = -1e30
+# Less than any sum of such exponentials that has a term.
+_NO_SUM = 1e-37
+# Scores up to this size may share one table of exponentials: none of e^(2 * 40) is lost to underflow in float32.
+_SHARED = 40.0
 
 Places = tuple[Tensor, Tensor]
 
@@ -24,16 +30,13 @@ def contrastive_loss(scores: Tensor, positive: Places, excluded: Places, column_
         excluded: rows and columns, int64 `(m,)` each: no negatives; the positive pairs among them.
         column_loss: False for the rows' loss alone.
     """
+    low, high = torch.aminmax(scores.detach())
+    if max(-float(low), float(high)) <= _SHARED:
+        return _both_losses(scores, positive, excluded, column_loss)
     loss = _row_loss(scores, positive, excluded)
     if not column_loss:
         return loss
-    asked, place = torch.unique(positive[1], return_inverse=True)
-    position = torch.full((scores.shape[1],), -1, device=scores.device)
-    position[asked] = torch.arange(len(asked), device=scores.device)
-    kept = position[excluded[1]] >= 0
-    columns = scores if len(asked) == scores.shape[1] else scores[:, asked]
-    turned = _row_loss(columns.T, (place, positive[0]), (position[excluded[1][kept]], excluded[0][kept]))
-    return (loss + turned) / 2
+    return (loss + _row_loss(scores.T, positive[::-1], excluded[::-1])) / 2
 
 
 def multihot_loss(scores: Tensor, right: Places, label_transposed: bool = True) -> Tensor:
@@ -57,3 +60,47 @@ def _row_loss(scores: Tensor, positive: Places, excluded: Places) -> Tensor:
     nothing = torch.full((), _NOTHING, dtype=scores.dtype, device=scores.device)
     negatives = torch.logsumexp(scores.index_put(excluded, nothing), dim=1)
     return F.softplus(negatives[positive[0]] - scores[positive]).mean()
+
+
+def _both_losses(scores: Tensor, positive: Places, excluded: Places, column_loss: bool) -> Tensor:
+    rows, columns, right = _NegativeSums.apply(scores, positive, excluded, column_loss)  # type: ignore[no-untyped-call]
+    loss = F.softplus(rows[positive[0]] - right).mean()
+    return (loss + F.softplus(columns[positive[1]] - right).mean()) / 2 if column_loss else loss
+
+
+class _NegativeSums(torch.autograd.Function):
+    """log sum exp of the negatives of each row and of each column, and the positive scores.
+
+    One table of exponentials serves rows, columns and both gradients; torch's own graph makes several, and the memory
+    that they pass through is most of what the loss costs.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, scores: Tensor, positive: Places, excluded: Places, column_loss: bool) -> tuple[Tensor, ...]:
+        exponentials = scores.index_put(excluded, scores.new_tensor(_NOTHING))
+        # A row of nothing else keeps exponentials of 0.
+        top = exponentials.amax(1).clamp_(min=-_SHARED)
+        exponentials.sub_(top[:, None]).exp_()
+        rows = exponentials.sum(1)
+        most = top.amax()
+        share = (top - most).exp()
+        columns = share @ exponentials if column_loss else rows.new_zeros(scores.shape[1])
+        ctx.column_loss = column_loss
+        ctx.save_for_backward(exponentials, rows.clamp(min=_NO_SUM), columns.clamp(min=_NO_SUM), share, *positive)
+        return _log(rows) + top, _log(columns) + most, scores[positive]
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        exponentials, rows, columns, share, *positive = ctx.saved_tensors
+        of_rows, of_columns, of_positive = gradients
+        factors = (of_rows / rows)[:, None]
+        if ctx.column_loss:
+            factors = torch.addmm(factors, share[:, None], (of_columns / columns)[None])
+        # What has no negatives has no gradient here: it is divided by _NO_SUM instead of 0.
+        gradient = exponentials * factors
+        gradient.index_put_(tuple(positive), of_positive, accumulate=True)
+        return gradient, None, None, None
+
+
+def _log(sums: Tensor) -> Tensor:
+    return torch.where(sums > 0, sums.log(), _NOTHING)
