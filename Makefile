@@ -9,6 +9,8 @@
 #             docs/texts.md anew, from the leaderboard of config/texts.yaml
 # make kepler-document
 #             docs/kepler.md anew, from the leaderboard of config/atlas.yaml
+# make clep-document
+#             the tables of atlas in docs/clep.md anew, from the same
 # make kepler-public-document
 #             docs/kepler-public.md anew, from what is kept of config/kepler.yaml
 # make minilm a pre-trained sentence encoder for `encoder: minilm` (84 MB)
@@ -22,7 +24,7 @@ CORES ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu 2>/dev/null || echo 1)
 BIN := .venv/bin
 
 .PHONY: demo test lint bench lock environment minilm
-.PHONY: bench-ranking bench-training bench-graph-layers bench-text-attention bench-size bench-scaling bench-quality bench-convergence bench-document texts-document kepler-document kepler-public-document
+.PHONY: bench-ranking bench-training bench-graph-layers bench-text-attention bench-size bench-scaling bench-quality bench-convergence bench-document texts-document kepler-document kepler-public-document clep-document
 # Benchmarks never run beside each other, not with -j either.
 .NOTPARALLEL:
 
@@ -53,6 +55,9 @@ bench-document: environment
 
 kepler-document: environment
 	@$(BIN)/python benchmarks/write_kepler.py
+
+clep-document: environment
+	@$(BIN)/python benchmarks/write_clep.py
 
 kepler-public-document: environment
 	@$(BIN)/python benchmarks/write_kepler.py --leaderboards results/reference/kepler/leaderboard.json --document docs/kepler-public.md

@@ -8,6 +8,7 @@ No figure of the tables is typed by hand: this reads leaderboards, that of confi
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from documents import begin_marker, write_from_leaderboards
@@ -29,18 +30,36 @@ def main() -> None:
 
 
 def tables(boards: list[Board]) -> str:
-    """A table for each dataset, under its title."""
+    """A table for each dataset with a run other than CLEP's, under its title."""
+    return titled_tables(boards, lambda method: not method.startswith("CLEP"))
+
+
+def titled_tables(boards: list[Board], wanted: Callable[[str], bool]) -> str:
+    """A table for each dataset with a run of a wanted method, under its title.
+
+    Args:
+        boards: leaderboards.
+        wanted: a method's label to whether its runs are told; controls are told with them.
+    """
     return "\n\n".join(
-        f"**{board.title(dataset)}**\n\n" + "\n".join(markdown_table(runs_table(board, dataset)))
+        f"**{board.title(dataset)}**\n\n" + "\n".join(markdown_table(table))
         for board in boards
         for dataset in sorted(board.datasets)
+        if (table := runs_table(board, dataset, wanted)).groups
     )
 
 
-def runs_table(board: Board, dataset: str) -> Table:
-    """Every run on a dataset, the best test MRR first: MRR, its deviation over seeds, Hits@10, and the comparison."""
+def runs_table(board: Board, dataset: str, wanted: Callable[[str], bool] = bool) -> Table:
+    """The runs on a dataset, the best test MRR first: MRR, its deviation over seeds, Hits@10, and the comparison.
+
+    Without a run of a wanted method it is empty, and without the one that others are compared with it has no differences.
+    """
+    methods, controls = board.ordered(dataset)
+    methods = [run for run in methods if wanted(board.runs(dataset)[run]["method"])]
     compared = {item["run"]: item for item in board.comparisons(dataset)}
     one = next(iter(compared.values()))["compared_with"] if compared else ""
+    if one not in methods:
+        compared = {}
     columns = [
         Column("run"),
         Column("encoder"),
@@ -50,7 +69,6 @@ def runs_table(board: Board, dataset: str) -> Table:
     ]
     if compared:
         columns.append(Column(f"minus {one} (95 % interval)"))
-    methods, controls = board.ordered(dataset)
     rows = []
     for run in sorted([*methods, *controls], key=lambda run: -_mean(board, dataset, run, "mrr")):
         mrr = board.row(dataset, run)
@@ -68,7 +86,7 @@ def runs_table(board: Board, dataset: str) -> Table:
         if compared:
             cells.append(_difference(compared.get(run)))
         rows.append(cells)
-    return Table(f"kepler-{dataset}", board.title(dataset), columns, [Group(rows)])
+    return Table(f"kepler-{dataset}", board.title(dataset), columns, [Group(rows)] if methods else [])
 
 
 def _mean(board: Board, dataset: str, run: str, metric: str) -> float:

@@ -1,0 +1,41 @@
+"""Write what CLEP, one thing changed at a time, reaches on atlas into docs/clep.md, between its two marker comments.
+
+    snakemake --cores 2 --configfile config/atlas.yaml
+    python benchmarks/write_clep.py
+
+No figure of the tables is typed by hand: this reads leaderboards, that of config/atlas.yaml unless others are given.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from documents import begin_marker, write_from_leaderboards
+from write_kepler import LEADERBOARDS, titled_tables
+
+from kelbench.report.board import Board
+from kelbench.report.exports import markdown_table
+from kelbench.report.text_tasks import linking_tables
+
+DOCUMENT = Path("docs/clep.md")
+BEGIN = begin_marker("write_clep")
+
+
+def main() -> None:
+    """Write the document."""
+    write_from_leaderboards(__doc__, LEADERBOARDS, DOCUMENT, BEGIN, tables)
+
+
+def tables(boards: list[Board]) -> str:
+    """Link prediction, then entity linking, a table for each dataset."""
+    linking = [
+        f"**{table.caption}**\n\n" + "\n".join(markdown_table(table))
+        for board in boards
+        for dataset in sorted(board.datasets)
+        for table in linking_tables(board, dataset)
+    ]
+    return "\n\n".join([titled_tables(boards, lambda method: method.startswith("CLEP")), *linking])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,77 @@
+"""The tables of docs/clep.md are CLEP's runs; those of docs/kepler.md are the others."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from kelbench.report.board import Board
+
+TITLE = {"splits": {"test": {"protocols": [{"candidates": "all"}]}}}
+
+
+@pytest.fixture
+def board(tmp_path):
+    runs = {
+        "a": {"clep": "CLEP", "kepler": "KEPLER-KE", "random": "random scorer"},
+        "b": {"linker": "CLEP", "names": "name match"},
+    }
+    rows, told, tasks = [], {}, []
+    for dataset, methods in runs.items():
+        for number, (run, method) in enumerate(methods.items()):
+            row = {
+                "dataset": dataset,
+                "run": run,
+                "split": "test",
+                "candidates": "all",
+                "unseen": "keep",
+                "side": "both",
+            }
+            row |= {"ties": "realistic", "breakdown": None, "encoder": "bow", "sd": None}
+            rows.append(row | {"metric": "mrr", "mean": 0.5 - number / 10, "ci_test": [0.1, 0.2]})
+            rows.append(row | {"metric": "hits@10", "mean": 0.75, "ci_test": None})
+            kind = "control" if method in ("random scorer", "name match") else "text"
+            told.setdefault(dataset, {})[run] = {"kind": kind, "method": method}
+    for metric in ("hits@1", "hits@10", "mrr"):
+        record = {"dataset": "b", "run": "linker", "task": "entity_linking", "encoder": "bow", "subset": "every"}
+        record |= {"candidates": "all", "metric": metric, "mean": 0.125, "ci_test": [0.1, 0.2], "n_examples": 8}
+        tasks.append(record | {"method": "CLEP", "n_seeds": 1, "n_candidates": 4.0})
+    compared = {"dataset": "a", "compared_with": "kepler", "metric": "mrr", "p": 0.01, "p_holm": 0.02, "run": "clep"}
+    content = {"experiment": "e", "title": "t", "rows": rows, "differences": [], "text_tasks": tasks}
+    content |= {"comparisons": [compared | {"difference": 0.1, "interval": [0.0, 0.2]}], "word_bags": [], "claims": []}
+    content |= {"datasets": {name: TITLE | {"title": name.upper()} for name in runs}, "runs": told}
+    path = tmp_path / "leaderboard.json"
+    path.write_text(json.dumps(content))
+    return path
+
+
+def test_each_document_tells_its_own_runs_and_the_controls(script, board):
+    clep, kepler = script("write_clep").tables([Board(board)]), script("write_kepler").tables([Board(board)])
+    assert "| clep | bow | 0.5000" in clep
+    assert "| random |" in clep
+    assert "| kepler |" not in clep
+    assert "minus" not in clep  # the run that others are compared with is not among them
+    assert "| linker | bow | 0.5000" in clep
+    assert "| linker | bow | 0.125; 0.100\N{EN DASH}0.200 |" in clep.replace("**", "")
+    assert "8 mentions" in clep
+    assert "| kepler | bow | 0.4000" in kepler
+    assert "| random |" in kepler
+    assert "minus kepler" in kepler
+    assert "clep" not in kepler
+    assert "**B**" not in kepler
+
+
+def test_the_document_is_written_between_its_markers(script, board, tmp_path, monkeypatch):
+    writer, document = script("write_clep"), tmp_path / "clep.md"
+    document.write_text(f"before\n{writer.BEGIN}\nold\n<!-- measured: end -->\nafter\n")
+    monkeypatch.setattr(sys, "argv", ["write_clep.py", "--leaderboards", str(board), "--document", str(document)])
+    writer.main()
+    text = document.read_text()
+    assert "old" not in text
+    assert "| clep | bow | 0.5000" in text
+    assert text.endswith("after\n")
+
+
+def test_the_committed_document_has_its_markers(script):
+    assert Path("docs/clep.md").read_text(encoding="utf-8").count(script("write_clep").BEGIN) == 1
