@@ -52,7 +52,7 @@ def titled_tables(boards: list[Board], wanted: Callable[[str], bool]) -> str:
 def runs_table(board: Board, dataset: str, wanted: Callable[[str], bool] = bool) -> Table:
     """The runs on a dataset, the best test MRR first: MRR, its deviation over seeds, Hits@10, and the comparison.
 
-    Without a run of a wanted method it is empty, and without the one that others are compared with it has no differences.
+    Without a run of a wanted method it is empty; it has differences if the run that others are compared with is in it.
     """
     methods, controls = board.ordered(dataset)
     methods = [run for run in methods if wanted(board.runs(dataset)[run]["method"])]
