@@ -18,7 +18,7 @@ TREE = ("Snakefile", "workflow", "profiles", "src", "config", "requirements.lock
 SHIPPED = {
     "atlas": (4, 59, 4),
     "atlas-minilm": (1, 10, 1),
-    "clep": (12, 79),
+    "clep": (12, 87),
     "clep-ablations": (1, 18),
     "clep-disambiguation": (1, 9),
     "clep-fine-tuning": (1, 17),
