@@ -8,9 +8,9 @@
 # make texts-document
 #             docs/texts.md anew, from the leaderboard of config/texts.yaml
 # make kepler-document
-#             docs/kepler.md anew, from the leaderboard of config/atlas.yaml
+#             docs/kepler.md anew, from the leaderboards of config/atlas.yaml and config/atlas-minilm.yaml
 # make clep-document
-#             the tables of atlas in docs/clep.md anew, from the same
+#             the tables of atlas in docs/clep.md anew, from that of config/atlas.yaml
 # make kepler-public-document
 #             docs/kepler-public.md anew, from what is kept of config/kepler.yaml
 # make minilm a pre-trained sentence encoder for `encoder: minilm` (84 MB)

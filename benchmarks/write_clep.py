@@ -11,12 +11,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from documents import begin_marker, write_from_leaderboards
-from write_kepler import LEADERBOARDS, titled_tables
+from write_kepler import titled_tables
 
 from kelbench.report.board import Board
 from kelbench.report.exports import markdown_table
 from kelbench.report.text_tasks import linking_tables
 
+LEADERBOARDS = [Path("results/atlas/leaderboard.json")]
 DOCUMENT = Path("docs/clep.md")
 BEGIN = begin_marker("write_clep")
 

@@ -1,9 +1,10 @@
 """Write what KEPLER, its variants and their controls reach into docs/kepler.md, between its two marker comments.
 
     snakemake --cores 2 --configfile config/atlas.yaml
+    snakemake --cores 2 --configfile config/atlas-minilm.yaml
     python benchmarks/write_kepler.py
 
-No figure of the tables is typed by hand: this reads leaderboards, that of config/atlas.yaml unless others are given.
+No figure of the tables is typed by hand: this reads leaderboards, those of these two unless others are given.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from kelbench.report.exports import markdown_table
 from kelbench.report.tables import Cell, Column, Group, Table
 from kelbench.report.text import signed
 
-LEADERBOARDS = [Path("results/atlas/leaderboard.json")]
+LEADERBOARDS = [Path("results/atlas/leaderboard.json"), Path("results/atlas-minilm/leaderboard.json")]
 DOCUMENT = Path("docs/kepler.md")
 BEGIN = begin_marker("write_kepler")
 _NONE = Cell("\N{EN DASH}")
@@ -35,14 +36,14 @@ def tables(boards: list[Board]) -> str:
 
 
 def titled_tables(boards: list[Board], wanted: Callable[[str], bool]) -> str:
-    """A table for each dataset with a run of a wanted method, under its title.
+    """A table for each dataset with a run of a wanted method, under its title and the experiment's name.
 
     Args:
         boards: leaderboards.
         wanted: a method's label to whether its runs are told; controls are told with them.
     """
     return "\n\n".join(
-        f"**{board.title(dataset)}**\n\n" + "\n".join(markdown_table(table))
+        f"**{board.title(dataset)}**, experiment {board.content['experiment']}\n\n" + "\n".join(markdown_table(table))
         for board in boards
         for dataset in sorted(board.datasets)
         if (table := runs_table(board, dataset, wanted)).groups

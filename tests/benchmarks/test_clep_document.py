@@ -59,6 +59,7 @@ def test_each_document_tells_its_own_runs_and_the_controls(script, board):
     assert "| random |" in kepler
     assert "minus kepler" in kepler
     assert "clep" not in kepler
+    assert "**A**, experiment e\n" in kepler
     assert "**B**" not in kepler
 
 
