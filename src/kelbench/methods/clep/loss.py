@@ -12,7 +12,9 @@ from torch import Tensor
 _NOTHING = -1e30
 # Less than any sum of such exponentials that has a term.
 _NO_SUM = 1e-37
-# Scores up to this size may share one table of exponentials: none of e^(2 * 40) is lost to underflow in float32.
+# Below any score, which is at most 100, and near enough for differences to be exact.
+_LOWEST_TOP = -1e6
+# Rows and columns of scores up to this size may share one table of exponentials: float32 holds e^(-2 * 40).
 _SHARED = 40.0
 
 Places = tuple[Tensor, Tensor]
@@ -30,13 +32,13 @@ def contrastive_loss(scores: Tensor, positive: Places, excluded: Places, column_
         excluded: rows and columns, int64 `(m,)` each: no negatives; the positive pairs among them.
         column_loss: False for the rows' loss alone.
     """
-    low, high = torch.aminmax(scores.detach())
-    if max(-float(low), float(high)) <= _SHARED:
-        return _both_losses(scores, positive, excluded, column_loss)
-    loss = _row_loss(scores, positive, excluded)
     if not column_loss:
-        return loss
-    return (loss + _row_loss(scores.T, positive[::-1], excluded[::-1])) / 2
+        return _loss(scores, positive, excluded, columns=False)
+    low, high = torch.aminmax(scores.detach())
+    if bool(torch.maximum(-low, high) <= _SHARED):
+        return _loss(scores, positive, excluded, columns=True)
+    turned = _loss(scores.T, positive[::-1], excluded[::-1], columns=False)
+    return (_loss(scores, positive, excluded, columns=False) + turned) / 2
 
 
 def multihot_loss(scores: Tensor, right: Places, label_transposed: bool = True) -> Tensor:
@@ -56,36 +58,30 @@ def multihot_loss(scores: Tensor, right: Places, label_transposed: bool = True) 
     return (F.cross_entropy(scores, label) + F.cross_entropy(scores.T, turned)) / 2
 
 
-def _row_loss(scores: Tensor, positive: Places, excluded: Places) -> Tensor:
-    nothing = torch.full((), _NOTHING, dtype=scores.dtype, device=scores.device)
-    negatives = torch.logsumexp(scores.index_put(excluded, nothing), dim=1)
-    return F.softplus(negatives[positive[0]] - scores[positive]).mean()
-
-
-def _both_losses(scores: Tensor, positive: Places, excluded: Places, column_loss: bool) -> Tensor:
-    rows, columns, right = _NegativeSums.apply(scores, positive, excluded, column_loss)  # type: ignore[no-untyped-call]
-    loss = F.softplus(rows[positive[0]] - right).mean()
-    return (loss + F.softplus(columns[positive[1]] - right).mean()) / 2 if column_loss else loss
+def _loss(scores: Tensor, positive: Places, excluded: Places, columns: bool) -> Tensor:
+    of_rows, of_columns, right = _NegativeSums.apply(scores, positive, excluded, columns)  # type: ignore[no-untyped-call]
+    loss = F.softplus(of_rows[positive[0]] - right).mean()
+    return (loss + F.softplus(of_columns[positive[1]] - right).mean()) / 2 if columns else loss
 
 
 class _NegativeSums(torch.autograd.Function):
-    """log sum exp of the negatives of each row and of each column, and the positive scores.
+    """log sum exp of the negatives of each row and, if asked for, of each column, and the positive scores.
 
-    One table of exponentials serves rows, columns and both gradients; torch's own graph makes several, and the memory
-    that they pass through is most of what the loss costs.
+    One table of exponentials serves rows, columns and both gradients, where torch's own graph makes several
+    (benchmarks/contrastive_loss.py). Rows are exact whatever the scores, columns as long as they are at most _SHARED.
     """
 
     @staticmethod
-    def forward(ctx: Any, scores: Tensor, positive: Places, excluded: Places, column_loss: bool) -> tuple[Tensor, ...]:
+    def forward(ctx: Any, scores: Tensor, positive: Places, excluded: Places, both: bool) -> tuple[Tensor, ...]:
         exponentials = scores.index_put(excluded, scores.new_tensor(_NOTHING))
         # A row of nothing else keeps exponentials of 0.
-        top = exponentials.amax(1).clamp_(min=-_SHARED)
+        top = exponentials.amax(1).clamp_(min=_LOWEST_TOP)
         exponentials.sub_(top[:, None]).exp_()
         rows = exponentials.sum(1)
         most = top.amax()
         share = (top - most).exp()
-        columns = share @ exponentials if column_loss else rows.new_zeros(scores.shape[1])
-        ctx.column_loss = column_loss
+        columns = share @ exponentials if both else rows.new_zeros(scores.shape[1])
+        ctx.both = both
         ctx.save_for_backward(exponentials, rows.clamp(min=_NO_SUM), columns.clamp(min=_NO_SUM), share, *positive)
         return _log(rows) + top, _log(columns) + most, scores[positive]
 
@@ -94,7 +90,7 @@ class _NegativeSums(torch.autograd.Function):
         exponentials, rows, columns, share, *positive = ctx.saved_tensors
         of_rows, of_columns, of_positive = gradients
         factors = (of_rows / rows)[:, None]
-        if ctx.column_loss:
+        if ctx.both:
             factors = torch.addmm(factors, share[:, None], (of_columns / columns)[None])
         # What has no negatives has no gradient here: it is divided by _NO_SUM instead of 0.
         gradient = exponentials * factors
