@@ -11,7 +11,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from documents import begin_marker, write_from_leaderboards
-from write_kepler import titled_tables
+from runs_tables import titled_tables
 
 from kelbench.report.board import Board
 from kelbench.report.exports import markdown_table

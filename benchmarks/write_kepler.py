@@ -9,20 +9,16 @@ No figure of the tables is typed by hand: this reads leaderboards, those of thes
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 from documents import begin_marker, write_from_leaderboards
+from runs_tables import titled_tables
 
 from kelbench.report.board import Board
-from kelbench.report.exports import markdown_table
-from kelbench.report.tables import Cell, Column, Group, Table
-from kelbench.report.text import signed
 
 LEADERBOARDS = [Path("results/atlas/leaderboard.json"), Path("results/atlas-minilm/leaderboard.json")]
 DOCUMENT = Path("docs/kepler.md")
 BEGIN = begin_marker("write_kepler")
-_NONE = Cell("\N{EN DASH}")
 
 
 def main() -> None:
@@ -33,73 +29,6 @@ def main() -> None:
 def tables(boards: list[Board]) -> str:
     """A table for each dataset with a run other than CLEP's, under its title."""
     return titled_tables(boards, lambda method: not method.startswith("CLEP"))
-
-
-def titled_tables(boards: list[Board], wanted: Callable[[str], bool]) -> str:
-    """A table for each dataset with a run of a wanted method, under its title and the experiment's name.
-
-    Args:
-        boards: leaderboards.
-        wanted: a method's label to whether its runs are told; controls are told with them.
-    """
-    return "\n\n".join(
-        f"**{board.title(dataset)}**, experiment {board.content['experiment']}\n\n" + "\n".join(markdown_table(table))
-        for board in boards
-        for dataset in sorted(board.datasets)
-        if (table := runs_table(board, dataset, wanted)).groups
-    )
-
-
-def runs_table(board: Board, dataset: str, wanted: Callable[[str], bool] = bool) -> Table:
-    """The runs on a dataset, the best test MRR first: MRR, its deviation over seeds, Hits@10, and the comparison.
-
-    Without a run of a wanted method it is empty; it has differences if the run that others are compared with is in it.
-    """
-    methods, controls = board.ordered(dataset)
-    methods = [run for run in methods if wanted(board.runs(dataset)[run]["method"])]
-    compared = {item["run"]: item for item in board.comparisons(dataset)}
-    one = next(iter(compared.values()))["compared_with"] if compared else ""
-    if one not in methods:
-        compared = {}
-    columns = [
-        Column("run"),
-        Column("encoder"),
-        Column("MRR (95 % interval)"),
-        Column("sd over seeds"),
-        Column("Hits@10"),
-    ]
-    if compared:
-        columns.append(Column(f"minus {one} (95 % interval)"))
-    rows = []
-    for run in sorted([*methods, *controls], key=lambda run: -_mean(board, dataset, run, "mrr")):
-        mrr = board.row(dataset, run)
-        if mrr is None:
-            continue
-        low, high = mrr["ci_test"]
-        sd = mrr["sd"]
-        cells = [
-            Cell(run),
-            Cell(mrr["encoder"]) if mrr["encoder"] else _NONE,
-            Cell(f"{mrr['mean']:.4f} ({low:.4f}\N{EN DASH}{high:.4f})"),
-            _NONE if sd is None else Cell(f"{sd:.4f}"),
-            Cell(f"{_mean(board, dataset, run, 'hits@10'):.3f}"),
-        ]
-        if compared:
-            cells.append(_difference(compared.get(run)))
-        rows.append(cells)
-    return Table(f"kepler-{dataset}", board.title(dataset), columns, [Group(rows)] if methods else [])
-
-
-def _mean(board: Board, dataset: str, run: str, metric: str) -> float:
-    row = board.row(dataset, run, metric)
-    return float("-inf") if row is None else float(row["mean"])
-
-
-def _difference(item: dict[str, object] | None) -> Cell:
-    if item is None:
-        return _NONE
-    low, high = item["interval"]  # type: ignore[misc]
-    return Cell(f"{signed(item['difference'])} ({signed(low)} to {signed(high)})")  # type: ignore[arg-type, has-type]
 
 
 if __name__ == "__main__":

@@ -41,8 +41,8 @@ def board(tmp_path):
     return path
 
 
-def test_rows_are_those_of_the_leaderboard_the_best_first(writer, board):
-    table = writer.runs_table(Board(board), "d")
+def test_rows_are_those_of_the_leaderboard_the_best_first(script, board):
+    table = script("runs_tables").runs_table(Board(board), "d", lambda method: True)
     assert [[cell.text for cell in row] for group in table.groups for row in group.rows] == [
         ["words", "bow", f"0.5000 (0.4900{DASH}0.5100)", "0.0050", "1.000", "+0.250 (+0.200 to +0.300)"],
         ["kepler", "tiny", f"0.2500 (0.2400{DASH}0.2600)", "0.0025", "0.500", DASH],
