@@ -106,12 +106,12 @@ def test_no_file_of_the_test_split_reaches_training(small_graph, make_settings, 
 
 @pytest.mark.parametrize("kind", ["transe", "distmult", "rescal", "conve"])
 def test_a_memorable_graph_is_learned(dataset, make_settings, make_job, kind):
-    quiet = {"width": 16, "dropout": 0.0, "layer_dropout": 0.0}
+    quiet = {"width": 32, "dropout": 0.0, "layer_dropout": 0.0}
     undropped = {"feature_dropout": 0.0, "hidden_dropout": 0.0}
     image = (
-        {"convolution": {"kernel": 3, "filters": 8, "rows": 4, "columns": 4, **undropped}} if kind == "conve" else {}
+        {"convolution": {"kernel": 3, "filters": 8, "rows": 4, "columns": 8, **undropped}} if kind == "conve" else {}
     )
-    rates = {"learning_rate": 0.02, "epochs": 80, "early_stopping": {"every": 80, "patience": 9}}
+    rates = {"learning_rate": 0.01, "epochs": 80, "early_stopping": {"every": 80, "patience": 9}}
     tables = train(make_job(dataset, make_settings(kind, quiet, **image, **rates))).tables
     triples = torch.from_numpy(np.array(dataset.triples("train"))).long()
     # A query has several answers in this graph, of which any may come first.
@@ -125,4 +125,4 @@ def test_a_memorable_graph_is_learned(dataset, make_settings, make_job, kind):
     right = [
         answer in known[head, relation] for answer, (head, relation, _) in zip(best, triples.tolist(), strict=True)
     ]
-    assert np.mean(right) > 0.6
+    assert np.mean(right) > 0.65
