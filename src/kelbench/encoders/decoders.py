@@ -11,6 +11,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from kelbench.config.graph_decoders import ConvolutionSettings, DecoderKind
+from kelbench.encoders.dropout import dropout
 from kelbench.encoders.graph.weights import xavier
 from kelbench.scoring import Similarity
 
@@ -103,9 +104,9 @@ class ConvE(nn.Module):
         settings, dtype = self.settings, images.dtype
         convolved = F.conv2d(_normalized(images, self.of_image), self.filters.to(dtype))
         features = F.relu(_normalized(convolved, self.of_filters)).flatten(1)
-        features = F.dropout(features, settings.feature_dropout, self.training)
+        features = dropout(features, settings.feature_dropout, self.training)
         projected = F.linear(features, self.projection.to(dtype), self.projection_bias.to(dtype))
-        projected = F.dropout(projected, settings.hidden_dropout, self.training)
+        projected = dropout(projected, settings.hidden_dropout, self.training)
         return F.relu(_normalized(projected, self.of_query))
 
 

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import Literal
 
 import torch
-import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
+from kelbench.encoders.dropout import dropout
 from kelbench.encoders.graph.adjacency import Adjacency
 from kelbench.encoders.graph.weights import xavier
 
@@ -49,7 +49,7 @@ class CompGCNLayer(nn.Module):
         total = self.compose(nodes, self.loop_relation) @ (self.loop / 3)
         if not adjacency.empty:
             sums = self.sums(nodes, relations, adjacency).view(2, *nodes.shape)
-            total = total + F.dropout(torch.bmm(sums, self.directions / 3), self.dropout, self.training).sum(0)
+            total = total + dropout(torch.bmm(sums, self.directions / 3), self.dropout, self.training).sum(0)
         return torch.tanh(self.normalization(total)), relations @ self.relation
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Literal
 
 import torch
-import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from kelbench.config.graph_encoder import GraphEncoderSettings
+from kelbench.encoders.dropout import dropout
 from kelbench.encoders.graph.adjacency import Adjacency
 from kelbench.encoders.graph.compgcn import CompGCNLayer, Composition
 from kelbench.encoders.graph.rgcn import RGCNLayer
@@ -118,7 +118,7 @@ class GraphEncoder(nn.Module):
                 nodes, relations = layer(nodes, relations, adjacency)
             else:
                 nodes = layer(nodes, adjacency)
-            nodes = F.dropout(nodes, self.layer_dropout, self.training)
+            nodes = dropout(nodes, self.layer_dropout, self.training)
         return nodes, relations
 
     def _features(self, num_nodes: int, text: Tensor | None) -> Tensor:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
+from kelbench.encoders.dropout import dropout
 from kelbench.encoders.graph.adjacency import Adjacency
 from kelbench.encoders.graph.weights import xavier
 
@@ -39,7 +39,7 @@ class RGCNLayer(nn.Module):
         """New vectors `(nodes, width)` of nodes."""
         total = nodes @ self.loop
         if not adjacency.empty:
-            total = total + F.dropout(self._messages(nodes, adjacency), self.dropout, self.training)
+            total = total + dropout(self._messages(nodes, adjacency), self.dropout, self.training)
         return torch.tanh(self.normalization(total))
 
     def _messages(self, nodes: Tensor, adjacency: Adjacency) -> Tensor:
