@@ -65,6 +65,12 @@ class ContrastiveSettings(Settings):
         description="triples a step, each asked in one direction; with loss: all, answers of whole queries, about as "
         "many; with own_description, nodes"
     )
+    precision: Literal["float32", "bfloat16"] = Field(
+        "float32",
+        description="of the dense products of graph encoder, heads and scores in training: bfloat16 keeps 8 bits of "
+        "each factor and product, and is faster on GPUs and on processors that multiply it; a text encoder has a key "
+        "of its own",
+    )
     texts_per_pass: Positive = Field(
         4096,
         description="texts encoded with gradient at once; more of them in a step are encoded twice, at equal gradients",

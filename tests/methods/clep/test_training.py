@@ -35,6 +35,7 @@ VARIANTS = {
     "no edges": {"graph": {"adjacency": "none"}},
     "random edges": {"graph": {"adjacency": "random"}},
     "transformer": {"encoder": TINY, "graph": {"features": "text"}, "texts_per_pass": 5},
+    "bfloat16": {"loss": "all", "graph": {"features": "both"}, "precision": "bfloat16"},
 }
 
 
@@ -66,6 +67,30 @@ def first_step(dataset, options):
 def test_switches_that_would_change_nothing_are_refused(make_settings, changes, message):
     with pytest.raises(ValidationError, match=message):
         make_settings(**changes)
+
+
+@pytest.mark.parametrize(
+    "graph",
+    [
+        {"composition": "sub"},
+        {"composition": "mult", "drop_batch_edges": True},
+        {"composition": "corr", "adjacency": "random"},
+        {"adjacency": "none"},
+        {"kind": "rgcn", "composition": None, "bases": 3},
+    ],
+)
+def test_bfloat16_rounds_products_and_nothing_else(closed, make_settings, graph):
+    quiet = graph | {"features": "both", "dropout": 0.0, "layer_dropout": 0.0}
+    settings = {"loss": "all", "head": "mlp", "graph": quiet}
+    (exact, gradients), (rounded, others) = (
+        first_step(closed, make_settings(**settings, precision=precision)) for precision in ("float32", "bfloat16")
+    )
+    assert rounded.dtype == torch.float32
+    assert rounded != exact and rounded.item() == pytest.approx(exact.item(), rel=0.01)
+    for name, gradient in gradients.items():
+        assert others[name].dtype == torch.float32
+        if gradient.norm() > 1e-4:
+            assert torch.cosine_similarity(gradient.flatten(), others[name].flatten(), 0) > 0.98, name
 
 
 @pytest.mark.parametrize("name", VARIANTS)

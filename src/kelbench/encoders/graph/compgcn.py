@@ -45,12 +45,13 @@ class CompGCNLayer(nn.Module):
 
     def forward(self, nodes: Tensor, relations: Tensor, adjacency: Adjacency) -> tuple[Tensor, Tensor]:
         """New vectors `(nodes, width)` and `(2 relations, width)` of nodes and relations."""
-        # A third of each sum, taken of the small matrices.
-        total = self.compose(nodes, self.loop_relation) @ (self.loop / 3)
+        # A third of each sum, taken of the small matrices. Autocast may multiply in bfloat16: what follows does not.
+        total = (self.compose(nodes, self.loop_relation) @ (self.loop / 3)).to(nodes.dtype)
         if not adjacency.empty:
             sums = self.sums(nodes, relations, adjacency).view(2, *nodes.shape)
-            total = total + dropout(torch.bmm(sums, self.directions / 3), self.dropout, self.training).sum(0)
-        return torch.tanh(self.normalization(total)), relations @ self.relation
+            transformed = torch.bmm(sums, self.directions / 3).to(nodes.dtype)
+            total = total + dropout(transformed, self.dropout, self.training).sum(0)
+        return torch.tanh(self.normalization(total)), (relations @ self.relation).to(relations.dtype)
 
 
 def _sub(node: Tensor, relation: Tensor) -> Tensor:

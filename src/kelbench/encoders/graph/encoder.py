@@ -132,5 +132,5 @@ class GraphEncoder(nn.Module):
         shape = (num_nodes, len(self.projection))
         if text is None or text.shape != shape:
             raise ValueError(f"expected text of shape {shape}, found {None if text is None else tuple(text.shape)}")
-        projected = text @ self.projection
+        projected = (text @ self.projection).to(text.dtype)
         return projected if self.free is None else projected + self.free

@@ -37,7 +37,8 @@ class RGCNLayer(nn.Module):
 
     def forward(self, nodes: Tensor, adjacency: Adjacency) -> Tensor:
         """New vectors `(nodes, width)` of nodes."""
-        total = nodes @ self.loop
+        # Autocast may multiply in bfloat16: what follows does not.
+        total = (nodes @ self.loop).to(nodes.dtype)
         if not adjacency.empty:
             total = total + dropout(self._messages(nodes, adjacency), self.dropout, self.training)
         return torch.tanh(self.normalization(total))
@@ -47,4 +48,4 @@ class RGCNLayer(nn.Module):
         matrices = (self.coefficients @ self.bases.flatten(1)).unflatten(1, self.bases.shape[1:])
         parts = pairs.gather.product(nodes).split(pairs.sizes)
         transformed = [part @ matrix for part, matrix in zip(parts, matrices.unbind(), strict=True)]
-        return pairs.scatter.product(torch.cat(transformed))
+        return pairs.scatter.product(torch.cat(transformed).to(nodes.dtype))

@@ -126,12 +126,14 @@ class ContrastiveTraining:
         if settings.graph.drop_batch_edges:
             graph = graph.without_triples(batch.triples)
         torch.manual_seed(generator(self._seed, "dropout of the graph", epoch, step).initial_seed())
-        nodes, relations = model.nodes_of_training(graph, vectors if model.descriptions.at_once else None)
-        queries = nodes[torch.from_numpy(batch.given).to(device)]
-        if len(batch.relations):
-            queries = queries + relations[torch.from_numpy(batch.relations).to(device)]
         every = len(columns) == len(vectors) and settings.loss == "all"
-        scores = model.scores(queries, vectors if every else vectors[columns])
+        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=settings.precision == "bfloat16"):
+            nodes, relations = model.nodes_of_training(graph, vectors if model.descriptions.at_once else None)
+            queries = nodes[torch.from_numpy(batch.given).to(device)]
+            if len(batch.relations):
+                queries = queries + relations[torch.from_numpy(batch.relations).to(device)]
+            scores = model.scores(queries, vectors if every else vectors[columns])
+        scores = scores.float()
         if settings.loss == "multihot":
             right = _on(batch.excluded, device)
             return multihot_loss(scores, right, "label_not_transposed" not in settings.faults)
