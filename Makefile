@@ -1,8 +1,8 @@
 # make demo   the environment, then the workflow on the datasets that come with it; the last line says where the report is
 # make test   the environment, then every test
 # make lint   style, types, the workflow's own checks
-# make bench  speed and memory, beside PyKEEN: bench-ranking, -training, -graph-layers, -text-attention, -size,
-#             -scaling; up to three hours
+# make bench  speed and memory, beside PyKEEN: bench-ranking, -training, -graph-layers, -contrastive-loss,
+#             -text-attention, -size, -scaling; up to three hours
 #             bench-quality (up to 100 minutes) and bench-convergence (up to 30) have targets of their own;
 #             bench-document writes docs/performance.md from what was measured
 # make texts-document
@@ -24,7 +24,7 @@ CORES ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu 2>/dev/null || echo 1)
 BIN := .venv/bin
 
 .PHONY: demo test lint bench lock environment minilm
-.PHONY: bench-ranking bench-training bench-graph-layers bench-text-attention bench-size bench-scaling bench-quality bench-convergence bench-document texts-document kepler-document kepler-public-document clep-document
+.PHONY: bench-ranking bench-training bench-graph-layers bench-contrastive-loss bench-text-attention bench-size bench-scaling bench-quality bench-convergence bench-document texts-document kepler-document kepler-public-document clep-document
 # Benchmarks never run beside each other, not with -j either.
 .NOTPARALLEL:
 
@@ -45,9 +45,9 @@ lint: environment
 	$(BIN)/mypy
 	$(BIN)/python -m snakemake --lint
 
-bench: bench-ranking bench-training bench-graph-layers bench-text-attention bench-size bench-scaling
+bench: bench-ranking bench-training bench-graph-layers bench-contrastive-loss bench-text-attention bench-size bench-scaling
 
-bench-ranking bench-training bench-graph-layers bench-text-attention bench-size bench-scaling bench-quality bench-convergence: environment
+bench-ranking bench-training bench-graph-layers bench-contrastive-loss bench-text-attention bench-size bench-scaling bench-quality bench-convergence: environment
 	@$(BIN)/python benchmarks/$(subst -,_,$(@:bench-%=%)).py
 
 bench-document: environment

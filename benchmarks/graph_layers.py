@@ -11,6 +11,8 @@ layer: at most 0.2 s.
 is checked to give what `sub` gives. PyKEEN's layer applies W to every edge and counts degrees in each pass; its norms
 count a source's degree as what it sends, which changes no cost.
 
+`dropout` and `torch-dropout` drop a tenth of the numbers of all nodes once, which a layer does three times.
+
 Where the dataset is not prepared, triples of the same counts are drawn at random. Such a graph has far more pairs of a
 node and a relation than a real one, on which `mult`, `corr` and R-GCN depend.
 """
@@ -24,10 +26,12 @@ from pathlib import Path
 import harness
 import numpy as np
 import torch
+import torch.nn.functional as F  # noqa: N812
 from pykeen.nn.representation import CompGCNLayer as PykeenLayer
 from torch import Tensor, nn
 
 from kelbench.data.prepared import PREPARED_FOLDER, PreparedDataset
+from kelbench.encoders.dropout import dropout
 from kelbench.encoders.graph.adjacency import Adjacency
 from kelbench.encoders.graph.compgcn import CompGCNLayer
 from kelbench.encoders.graph.rgcn import RGCNLayer
@@ -35,6 +39,7 @@ from kelbench.encoders.graph.rgcn import RGCNLayer
 # Of FB15k-237: entities with those of valid and test alone, relations, training triples.
 NODES, RELATIONS, TRIPLES = 14_541, 237, 272_115
 GOAL_SECONDS = 0.2
+DROPPED = 0.1
 
 Layer = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
@@ -113,6 +118,8 @@ def all_layers(triples: np.ndarray, nodes: int, relations: int, chosen: argparse
     head_tail = torch.from_numpy(triples[:, [0, 2]].T.astype(np.int64))
     relation = torch.from_numpy(triples[:, 1].astype(np.int64))
     layers["pykeen"] = lambda x, z: pykeen(x, z, head_tail, relation)
+    layers["dropout"] = lambda x, z: (dropout(x, DROPPED, training=True), z)
+    layers["torch-dropout"] = lambda x, z: (F.dropout(x, DROPPED), z)
     return layers
 
 
