@@ -13,6 +13,8 @@
 #             the tables of atlas in docs/clep.md anew, from that of config/atlas.yaml
 # make kepler-public-document
 #             docs/kepler-public.md anew, from what is kept of config/kepler.yaml
+# make clep-public-document
+#             docs/clep-public.md anew, from what is kept of config/clep.yaml, clep-ablations.yaml and clep-inductive.yaml
 # make minilm a pre-trained sentence encoder for `encoder: minilm` (84 MB)
 # make lock   requirements.lock and environment.yml anew, from pyproject.toml (needs uv)
 #
@@ -24,7 +26,7 @@ CORES ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu 2>/dev/null || echo 1)
 BIN := .venv/bin
 
 .PHONY: demo test lint bench lock environment minilm
-.PHONY: bench-ranking bench-training bench-graph-layers bench-contrastive-loss bench-text-attention bench-size bench-scaling bench-quality bench-convergence bench-document texts-document kepler-document kepler-public-document clep-document
+.PHONY: bench-ranking bench-training bench-graph-layers bench-contrastive-loss bench-text-attention bench-size bench-scaling bench-quality bench-convergence bench-document texts-document kepler-document kepler-public-document clep-document clep-public-document
 # Benchmarks never run beside each other, not with -j either.
 .NOTPARALLEL:
 
@@ -58,6 +60,9 @@ kepler-document: environment
 
 clep-document: environment
 	@$(BIN)/python benchmarks/write_clep.py
+
+clep-public-document: environment
+	@$(BIN)/python benchmarks/write_clep_public.py
 
 kepler-public-document: environment
 	@$(BIN)/python benchmarks/write_kepler.py --leaderboards results/reference/kepler/leaderboard.json --document docs/kepler-public.md

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from kelbench.report.board import Board
 from kelbench.report.exports import markdown_table
@@ -10,24 +10,31 @@ from kelbench.report.tables import Cell, Column, Group, Table
 from kelbench.report.text import signed
 
 _NONE = Cell("\N{EN DASH}")
+# What a document may ask for beside MRR and Hits@10: metric, what ties count, format.
+_FURTHER = {
+    "MR": ("mr", "realistic", ".0f"),
+    "Hits@1": ("hits@1", "realistic", ".3f"),
+    "MRR, ties optimistic": ("mrr", "optimistic", ".4f"),
+}
 
 
-def titled_tables(boards: list[Board], wanted: Callable[[str], bool]) -> str:
+def titled_tables(boards: list[Board], wanted: Callable[[str], bool], further: Sequence[str] = ()) -> str:
     """A table for each dataset with a run of a wanted method, under its title and the experiment's name.
 
     Args:
         boards: leaderboards.
         wanted: a method's label to whether its runs are told; controls are told with them.
+        further: columns of _FURTHER.
     """
     return "\n\n".join(
         f"**{board.title(dataset)}**, experiment {board.content['experiment']}\n\n" + "\n".join(markdown_table(table))
         for board in boards
         for dataset in sorted(board.datasets)
-        if (table := runs_table(board, dataset, wanted)).groups
+        if (table := runs_table(board, dataset, wanted, further)).groups
     )
 
 
-def runs_table(board: Board, dataset: str, wanted: Callable[[str], bool]) -> Table:
+def runs_table(board: Board, dataset: str, wanted: Callable[[str], bool], further: Sequence[str] = ()) -> Table:
     """The runs on a dataset, the best test MRR first: MRR, its deviation over seeds, Hits@10, and the comparison.
 
     Without a run of a wanted method it is empty; it has differences if the run that others are compared with is in it.
@@ -44,6 +51,7 @@ def runs_table(board: Board, dataset: str, wanted: Callable[[str], bool]) -> Tab
         Column("MRR (95 % interval)"),
         Column("sd over seeds"),
         Column("Hits@10"),
+        *(Column(title) for title in further),
     ]
     if compared:
         columns.append(Column(f"minus {one} (95 % interval)"))
@@ -61,14 +69,16 @@ def runs_table(board: Board, dataset: str, wanted: Callable[[str], bool]) -> Tab
             _NONE if sd is None else Cell(f"{sd:.4f}"),
             Cell(f"{_mean(board, dataset, run, 'hits@10'):.3f}"),
         ]
+        for metric, ties, form in (_FURTHER[title] for title in further):
+            cells.append(Cell(format(_mean(board, dataset, run, metric, ties), form)))
         if compared:
             cells.append(_difference(compared.get(run)))
         rows.append(cells)
     return Table(f"runs-{dataset}", board.title(dataset), columns, [Group(rows)] if methods else [])
 
 
-def _mean(board: Board, dataset: str, run: str, metric: str) -> float:
-    row = board.row(dataset, run, metric)
+def _mean(board: Board, dataset: str, run: str, metric: str, ties: str = "realistic") -> float:
+    row = board.row(dataset, run, metric, ties=ties)
     return float("-inf") if row is None else float(row["mean"])
 
 

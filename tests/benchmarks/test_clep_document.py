@@ -31,6 +31,9 @@ def board(tmp_path):
             row |= {"ties": "realistic", "breakdown": None, "encoder": "bow", "sd": None}
             rows.append(row | {"metric": "mrr", "mean": 0.5 - number / 10, "ci_test": [0.1, 0.2]})
             rows.append(row | {"metric": "hits@10", "mean": 0.75, "ci_test": None})
+            rows.append(row | {"metric": "hits@1", "mean": 0.25, "ci_test": None})
+            rows.append(row | {"metric": "mr", "mean": 197.6, "ci_test": None})
+            rows.append(row | {"metric": "mrr", "mean": 0.9, "ci_test": None, "ties": "optimistic"})
             kind = "control" if method in ("random scorer", "name match") else "text"
             told.setdefault(dataset, {})[run] = {"kind": kind, "method": method}
     for metric in ("hits@1", "hits@10", "mrr"):
@@ -63,6 +66,13 @@ def test_each_document_tells_its_own_runs_and_the_controls(script, board):
     assert "**B**" not in kepler
 
 
+def test_the_page_of_public_graphs_has_what_else_the_slides_claim_and_what_ties_hide(script, board):
+    told = script("write_clep_public").tables([Board(board)])
+    assert "| Hits@10 | Hits@1 | MR | MRR, ties optimistic |" in told
+    assert "| 0.750 | 0.250 | 198 | 0.9000 |" in told
+    assert "| kepler |" not in told
+
+
 def test_the_document_is_written_between_its_markers(script, board, tmp_path, monkeypatch):
     writer, document = script("write_clep"), tmp_path / "clep.md"
     document.write_text(f"before\n{writer.BEGIN}\nold\n<!-- measured: end -->\nafter\n")
@@ -76,3 +86,9 @@ def test_the_document_is_written_between_its_markers(script, board, tmp_path, mo
 
 def test_the_committed_document_has_its_markers(script):
     assert Path("docs/clep.md").read_text(encoding="utf-8").count(script("write_clep").BEGIN) == 1
+
+
+def test_the_page_of_public_graphs_is_what_was_kept(script):
+    writer = script("write_clep_public")
+    kept = [Board(path) for path in writer.LEADERBOARDS]
+    assert writer.tables(kept) in Path("docs/clep-public.md").read_text(encoding="utf-8")

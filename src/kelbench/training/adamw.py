@@ -12,14 +12,18 @@ Group = tuple[list[nn.Parameter], float, float]
 
 
 def adamw(groups: Iterable[Group], betas: tuple[float, float], epsilon: float) -> torch.optim.AdamW:
-    """AdamW (Loshchilov and Hutter 2019, Algorithm 2) with its state made at once; an empty group is left out."""
+    """AdamW (Loshchilov and Hutter 2019, Algorithm 2) with its state made at once; an empty group is left out.
+
+    torch's fused step goes over each parameter once; its others go over it and its state once an operation.
+    """
     named = [{"params": list(parameters), "peak": peak, "weight_decay": decay} for parameters, peak, decay in groups]
-    optimizer = torch.optim.AdamW([group for group in named if group["params"]], betas=betas, eps=epsilon)
+    wanted = [group for group in named if group["params"]]
+    optimizer = torch.optim.AdamW(wanted, betas=betas, eps=epsilon, fused=True)
     for group in optimizer.param_groups:
         for parameter in group["params"]:
             parameter.grad = torch.zeros_like(parameter)
             optimizer.state[parameter] = {
-                "step": torch.zeros(()),
+                "step": torch.zeros((), device=parameter.device),  # where the fused step wants it
                 "exp_avg": torch.zeros_like(parameter),
                 "exp_avg_sq": torch.zeros_like(parameter),
             }

@@ -1,0 +1,39 @@
+"""Write what CLEP reaches on public graphs into docs/clep-public.md, between its two marker comments.
+
+    snakemake --cores 2 --configfile config/clep.yaml
+    python benchmarks/keep_reference.py clep
+    python benchmarks/write_clep_public.py
+
+No figure of the tables is typed by hand: this reads what is kept of config/clep.yaml and its sisters, unless other
+leaderboards are given.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from documents import begin_marker, write_from_leaderboards
+from runs_tables import titled_tables
+
+from kelbench.report.board import Board
+
+KEPT = Path("results/reference")
+LEADERBOARDS = [KEPT / name / "leaderboard.json" for name in ("clep", "clep-ablations", "clep-inductive")]
+DOCUMENT = Path("docs/clep-public.md")
+BEGIN = begin_marker("write_clep_public")
+# Equal descriptions tie, and the slides' first claim is of the mean rank.
+_FURTHER = ("Hits@1", "MR", "MRR, ties optimistic")
+
+
+def main() -> None:
+    """Write the document."""
+    write_from_leaderboards(__doc__, LEADERBOARDS, DOCUMENT, BEGIN, tables)
+
+
+def tables(boards: list[Board]) -> str:
+    """A table for each dataset of each experiment."""
+    return titled_tables(boards, lambda method: method.startswith("CLEP"), _FURTHER)
+
+
+if __name__ == "__main__":
+    main()
