@@ -28,7 +28,12 @@ def main(folder):
         trained = train(TrainingJob(PreparedDataset(folder / "described"), "clep", settings, 1, 1, work))
         tables = {} if trained.tables is None else {part: getattr(trained.tables, part) for part in ("node", "text")}
         curve = [[record["loss"], record["validation_mrr"]] for record in trained.curve]
-        np.savez(folder / f"{name}.{rank}.npz", **tables, curve=np.array(curve, dtype=float), processes=trained.facts["processes"])
+        np.savez(
+            folder / f"{name}.{rank}.npz",
+            **tables,
+            curve=np.array(curve, dtype=float),
+            processes=trained.facts["processes"],
+        )
 
 
 if __name__ == "__main__":

@@ -21,6 +21,9 @@ from kelbench.training.text_passes import learn_from_texts
 
 _BETAS = (0.9, 0.999)
 _EPSILON = 1e-8
+# On a CPU torch compiles and keeps products in bfloat16 for each size that occurs: gigabytes, where every
+# batch has another number of queries.
+_ROWS = 128
 
 
 class ContrastiveTraining:
@@ -127,13 +130,15 @@ class ContrastiveTraining:
             graph = graph.without_triples(batch.triples)
         torch.manual_seed(generator(self._seed, "dropout of the graph", epoch, step).initial_seed())
         every = len(columns) == len(vectors) and settings.loss == "all"
-        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=settings.precision == "bfloat16"):
+        half = settings.precision == "bfloat16"
+        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=half):
             nodes, relations = model.nodes_of_training(graph, vectors if model.descriptions.at_once else None)
             queries = nodes[torch.from_numpy(batch.given).to(device)]
             if len(batch.relations):
                 queries = queries + relations[torch.from_numpy(batch.relations).to(device)]
-            scores = model.scores(queries, vectors if every else vectors[columns])
-        scores = scores.float()
+            rows = _rounded_up(queries) if half else queries
+            scores = model.scores(rows, vectors if every else vectors[columns])
+        scores = scores[: len(queries)].float()
         if settings.loss == "multihot":
             right = _on(batch.excluded, device)
             return multihot_loss(scores, right, "label_not_transposed" not in settings.faults)
@@ -149,6 +154,13 @@ class ContrastiveTraining:
                 torch.manual_seed(generator(self._seed, "dropout of texts", epoch, step, part, bucket).initial_seed())
 
         return set_state
+
+
+def _rounded_up(rows: Tensor) -> Tensor:
+    """The rows and, up to a multiple of _ROWS, the last one again."""
+    count = len(rows)
+    places = torch.arange(count + -count % _ROWS, device=rows.device)
+    return rows[places.clamp(max=count - 1)]
 
 
 def _on(pairs: tuple[np.ndarray, np.ndarray], device: torch.device) -> Places:
