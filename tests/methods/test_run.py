@@ -76,6 +76,17 @@ def test_the_same_run_elsewhere_gives_the_same_bits(trained, monkeypatch, capsys
         assert (first / "seed-3" / name).read_bytes() == (kept / "seed-3" / name).read_bytes(), name
 
 
+def test_provenance_names_the_commit_that_was_there_when_training_began(workspace, monkeypatch, capsys):
+    (workspace / "mine.yaml").write_text(CONFIG)
+    checked_out = iter(["first", "another", "a third"])
+    monkeypatch.setattr("kelbench.methods.run.code_commit", lambda: next(checked_out))
+    common = ["--config", "mine.yaml", "--dataset", "nations", "--run", "complex"]
+    assert kelbench(monkeypatch, capsys, "train", *common, "--threads", "1")[0] == 0
+    folder = workspace / "results" / "mine" / "nations" / "complex"
+    for seed in (3, 4):
+        assert json.loads((folder / f"seed-{seed}" / "provenance.json").read_text())["commit"] == "first"
+
+
 def test_predict_asks_both_sides_and_marks_known_answers(trained, monkeypatch, capsys):
     _, common = trained
     ask = ["predict", *common, "--relation", "embassy", "--top", "14"]

@@ -57,11 +57,16 @@ def peak_memory_mib() -> int:
     return int(peak // (1 << 20) if sys.platform == "darwin" else peak // 1024)
 
 
-def provenance(**facts: Any) -> dict[str, Any]:
-    """The record stored beside a result: `facts` and the circumstances of this process."""
+def provenance(commit: str | None, **facts: Any) -> dict[str, Any]:
+    """The record stored beside a result: `facts` and the circumstances of this process.
+
+    Args:
+        commit: `code_commit()` when the process began: a checkout may have moved on under a long run.
+        **facts: what else the record holds.
+    """
     return {
         "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
-        "commit": code_commit(),
+        "commit": commit,
         "cpu": cpu_model(),
         "cpu_count": os.cpu_count(),
         "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),

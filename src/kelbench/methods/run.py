@@ -13,7 +13,7 @@ from typing import Any
 
 from kelbench.base.errors import UserError
 from kelbench.base.files import locked, write_json, write_text
-from kelbench.base.provenance import provenance
+from kelbench.base.provenance import code_commit, provenance
 from kelbench.config.clep import ContrastiveSettings
 from kelbench.config.experiment import Run
 from kelbench.config.kepler import TextKnowledgeEmbeddingSettings
@@ -43,6 +43,7 @@ def train_run(run: Run, prepared: Path, results: Path, threads: int) -> None:
     Raises:
         UserError: fewer threads are granted than configured, the dataset is not prepared, or training diverged.
     """
+    commit = code_commit()
     start_session(run, threads)
     dataset = PreparedDataset(prepared / run.dataset)
     module = importlib.import_module(MODULE_OF[run.method, run.engine])
@@ -60,7 +61,7 @@ def train_run(run: Run, prepared: Path, results: Path, threads: int) -> None:
             job = TrainingJob(dataset, run.method, run.settings, seed, run.threads, folder, run.device, start)
             model = module.train(job)
             if first:
-                _write_model(folder, model, run, seed, time.monotonic() - began)
+                _write_model(folder, model, run, seed, time.monotonic() - began, commit)
 
 
 def evaluate_run(run: Run, prepared: Path, results: Path, threads: int) -> None:
@@ -78,11 +79,12 @@ def evaluate_run(run: Run, prepared: Path, results: Path, threads: int) -> None:
         evaluate(model if isinstance(model, SparseTables) else model.to(run.device), dataset, folder)
 
 
-def _write_model(folder: Path, model: TrainedModel, run: Run, seed: int, seconds: float) -> None:
+def _write_model(folder: Path, model: TrainedModel, run: Run, seed: int, seconds: float, commit: str | None) -> None:
     """Write what a seed left; the weights last, since they say that the seed is done."""
     write_text(folder / "curve.jsonl", _lines(model.curve))
     write_text(folder / "timing.jsonl", _lines(model.timing))
     record = provenance(
+        commit,
         run=f"{run.name} on {run.dataset}",
         seed=seed,
         seconds=round(seconds, 2),
