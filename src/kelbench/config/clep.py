@@ -49,6 +49,9 @@ class ContrastiveSettings(Settings):
     column_loss: bool = Field(
         True, description="ask as well which query of the batch a text answers, and take the mean of both losses"
     )
+    text_dropout: Fraction = Field(
+        0.0, description="of the texts' vectors as answers, before the head; those that nodes are made of stay whole"
+    )
     temperature: PositiveFloat = Field(0.07, description="cosines are divided by it; where it starts: it is learned")
     faults: list[Fault] = Field(
         [],

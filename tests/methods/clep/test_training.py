@@ -24,7 +24,7 @@ from kelbench.training.processes import Processes
 TINY = {"kind": "tiny", "width": 16, "layers": 1, "heads": 2, "vocabulary": 60, "max_tokens": 12, "dropout": 0.1}
 VARIANTS = {
     "all": {"loss": "all"},
-    "all, rows": {"loss": "all", "column_loss": False, "head": "mlp"},
+    "all, rows": {"loss": "all", "column_loss": False, "head": "mlp", "text_dropout": 0.2},
     "diagonal": {"loss": "diagonal", "gradient_norm": 1.0},
     "multihot": {"loss": "multihot", "faults": ["label_not_transposed", "edges_interleaved"]},
     "own": {"target": "own_description"},
@@ -127,6 +127,18 @@ def test_scores_are_the_slides_cosine_across_spaces(closed, make_settings, make_
     torch.testing.assert_close(scores[0], expected)
     # Entities 1 and 2 share a text, so they tie exactly.
     assert scores[0, 1] == scores[0, 2]
+
+
+def test_numbers_of_answers_are_dropped_before_the_head_in_training_alone(closed, make_settings):
+    model = ContrastiveModel(make_settings(head="mlp", text_dropout=0.5), closed, 1)
+    queries, answers = torch.randn(3, 8), torch.ones(200, model.descriptions.width)
+    heard = []
+    model.text_head.register_forward_pre_hook(lambda _, inputs: heard.append(inputs[0]))
+    model.train().scores(queries, answers)
+    model.eval().scores(queries, answers)
+    assert set(heard[0].unique().tolist()) == {0.0, 2.0}
+    assert heard[0].mean().item() == pytest.approx(1, abs=0.1)
+    assert torch.equal(heard[1], answers)
 
 
 def test_masked_with_nothing_to_mask_is_diagonal(closed, make_settings):

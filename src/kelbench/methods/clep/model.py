@@ -12,6 +12,7 @@ from kelbench.config.clep import ContrastiveSettings
 from kelbench.data.prepared import PreparedDataset
 from kelbench.encoders.aligned import AlignedTables, Head
 from kelbench.encoders.decoded import graph_weights
+from kelbench.encoders.dropout import dropout
 from kelbench.encoders.graph.adjacency import Adjacency
 from kelbench.encoders.graph.encoder import GraphEncoder
 from kelbench.methods.clep.descriptions import Descriptions
@@ -94,6 +95,7 @@ class ContrastiveModel(nn.Module):
 
     def scores(self, queries: Tensor, answers: Tensor) -> Tensor:
         """Scores `(q, n)`, scaled, of the graph's side `(q, graph width)` with texts `(n, text width)`."""
+        answers = dropout(answers, self.settings.text_dropout, self.training)
         asked = nn.functional.normalize(self.graph_head(queries), dim=-1)
         texts = nn.functional.normalize(self.text_head(answers), dim=-1)
         return (asked * self.log_scale.exp()) @ texts.T
