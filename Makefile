@@ -26,7 +26,7 @@ CORES ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu 2>/dev/null || echo 1)
 BIN := .venv/bin
 
 .PHONY: demo test lint bench lock environment minilm
-.PHONY: bench-ranking bench-training bench-graph-layers bench-contrastive-loss bench-text-attention bench-size bench-scaling bench-quality bench-convergence bench-document texts-document kepler-document kepler-public-document clep-document clep-public-document
+.PHONY: bench-ranking bench-training bench-graph-layers bench-contrastive-loss bench-kept-memory bench-text-attention bench-size bench-scaling bench-quality bench-convergence bench-document texts-document kepler-document kepler-public-document clep-document clep-public-document
 # Benchmarks never run beside each other, not with -j either.
 .NOTPARALLEL:
 
@@ -47,9 +47,9 @@ lint: environment
 	$(BIN)/mypy
 	$(BIN)/python -m snakemake --lint
 
-bench: bench-ranking bench-training bench-graph-layers bench-contrastive-loss bench-text-attention bench-size bench-scaling
+bench: bench-ranking bench-training bench-graph-layers bench-contrastive-loss bench-kept-memory bench-text-attention bench-size bench-scaling
 
-bench-ranking bench-training bench-graph-layers bench-contrastive-loss bench-text-attention bench-size bench-scaling bench-quality bench-convergence: environment
+bench-ranking bench-training bench-graph-layers bench-contrastive-loss bench-kept-memory bench-text-attention bench-size bench-scaling bench-quality bench-convergence: environment
 	@$(BIN)/python benchmarks/$(subst -,_,$(@:bench-%=%)).py
 
 bench-document: environment

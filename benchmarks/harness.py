@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from kelbench.base.files import write_json
+from kelbench.base.memory import keep_freed_memory
 from kelbench.base.provenance import code_commit, cpu_model, package_versions
 from kelbench.config.datasets import load_dataset
 from kelbench.config.methods import SCORE_FUNCTION_METHODS
@@ -59,10 +60,11 @@ def add_dataset_options(options: argparse.ArgumentParser, default: str) -> None:
 
 
 def start(threads: int) -> None:
-    """Grant threads to both programs and keep PyKEEN's own reports out of the output."""
+    """Grant threads and memory to both programs as jobs do, and keep PyKEEN's own reports out of the output."""
     for noisy in ("pykeen", "torch_max_mem"):
         logging.getLogger(noisy).setLevel(logging.ERROR)
     set_threads(threads)
+    keep_freed_memory()
 
 
 def open_dataset(name: str, prepared: Path | None) -> PreparedDataset:

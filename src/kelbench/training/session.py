@@ -8,6 +8,7 @@ import numba
 import torch
 
 from kelbench.base.errors import UserError
+from kelbench.base.memory import keep_freed_memory
 from kelbench.config.experiment import Run
 
 
@@ -31,6 +32,7 @@ def start_session(run: Run, threads: int) -> None:
             "of torch for CUDA (KELBENCH_TORCH=cuda make environment) on a machine that has one"
         )
     set_threads(run.threads)
+    keep_freed_memory()
     torch.use_deterministic_algorithms(True)
     # Nothing here reads memory before it is written; filling it first took a tenth of CLEP's training time.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
