@@ -8,7 +8,7 @@ import platform
 
 # Parameters of glibc's mallopt, from its malloc.h.
 _TRIM_THRESHOLD, _MMAP_MAX = -1, -4
-_NEVER = 2**31 - 1
+_NEVER = -1
 
 
 def keep_freed_memory() -> None:
@@ -24,5 +24,5 @@ def keep_freed_memory() -> None:
     libc = ctypes.CDLL(None)
     libc.mallopt(_MMAP_MAX, 0)
     libc.mallopt(_TRIM_THRESHOLD, _NEVER)
-    # torch reads it when it first makes a large tensor.
+    # torch reads it when it makes its first tensor, so this comes before any.
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")

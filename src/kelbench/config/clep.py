@@ -42,15 +42,17 @@ class ContrastiveSettings(Settings):
         "own_description: a node against its own text"
     )
     loss: Literal["diagonal", "masked", "all", "multihot"] = Field(
-        description="diagonal: the batch's other texts are wrong; masked: other than equal texts and known answers; "
-        "all: every text of the training graph takes part, masked likewise; multihot: every known answer in the batch "
-        "is a target, as in the released code"
+        description="diagonal: the batch's other texts are negatives; masked: the same without equal texts and texts "
+        "of other known answers; all: every text of the training graph takes part, masked likewise; multihot: every "
+        "known answer in the batch is a target, as in the released code"
     )
     column_loss: bool = Field(
         True, description="ask as well which query of the batch a text answers, and take the mean of both losses"
     )
     text_dropout: Fraction = Field(
-        0.0, description="of the texts' vectors as answers, before the head; those that nodes are made of stay whole"
+        0.0,
+        description="share of the numbers that are set to 0 in a description's vector where it is an answer, not where "
+        "a node is made of it",
     )
     temperature: PositiveFloat = Field(0.07, description="cosines are divided by it; where it starts: it is learned")
     faults: list[Fault] = Field(
@@ -58,7 +60,7 @@ class ContrastiveSettings(Settings):
         description="of the released code: label_not_transposed: the columns of multihot are asked for the rows' "
         "targets; edges_interleaved: half of the edges pass in the wrong direction",
     )
-    learning_rate: PositiveFloat = Field(description="peak, of graph encoder, heads and temperature; AdamW")
+    learning_rate: PositiveFloat = Field(description="peak, of graph encoder, heads, temperature and `words`; AdamW")
     text_learning_rate: PositiveFloat | None = Field(None, description="peak, of the text encoder where it is trained")
     weight_decay: NonNegativeFloat = Field(0.0, description="of matrices")
     warmup: Fraction = Field(0.05, description="part of all steps in which the rate rises")

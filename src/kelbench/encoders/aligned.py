@@ -46,8 +46,8 @@ class AlignedTables:
         head: from these to the shared space.
         text: float32 `(texts, shared width)`: each distinct description once, in the shared space.
         text_of_entity: int64 `(entities,)`: row of its description.
-        notes: what else the file says and holds: the encoders' settings, and their weights where others go on from
-            them.
+        notes: what else the file says: the graph encoder's settings.
+        weights: what else the file holds: weights of the graph encoder and of the texts' head, which others go on from.
     """
 
     node: Tensor

@@ -56,7 +56,6 @@ class Descriptions:
         self.in_training = int(self.of_entity[start:stop].max()) + 1
         first = np.unique(self.of_entity, return_index=True)[1]
         self._inputs = distinct.inputs(distinct.of_entities(first))
-        self._device = device
         self._frozen: Tensor | None = None
         self._product: WordProduct | None = None
         self.words: BagOfWords | None = None

@@ -129,7 +129,7 @@ class ContrastiveTraining:
         if settings.graph.drop_batch_edges:
             graph = graph.without_triples(batch.triples)
         torch.manual_seed(generator(self._seed, "dropout of the graph", epoch, step).initial_seed())
-        every = len(columns) == len(vectors) and settings.loss == "all"
+        every = settings.loss == "all"
         half = settings.precision == "bfloat16"
         with torch.autocast(device.type, dtype=torch.bfloat16, enabled=half):
             nodes, relations = model.nodes_of_training(graph, vectors if model.descriptions.at_once else None)
