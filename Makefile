@@ -2,7 +2,7 @@
 # make test   the environment, then every test
 # make lint   style, types, the workflow's own checks
 # make bench  speed and memory, beside PyKEEN: bench-ranking, -training, -graph-layers, -contrastive-loss,
-#             -text-attention, -size, -scaling; up to three hours
+#             -kept-memory, -text-attention, -size, -scaling; up to three hours
 #             bench-quality (up to 100 minutes) and bench-convergence (up to 30) have targets of their own;
 #             bench-document writes docs/performance.md from what was measured
 # make texts-document

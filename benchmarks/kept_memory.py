@@ -3,16 +3,14 @@
     python benchmarks/kept_memory.py [--steps 10] [--threads 1] [--rounds 3] [--prepared FOLDER]
 
 Trains CLEP as its registry entry says (a bag of words, two CompGCN layers) with 4,096 answers a step. Whether a process
-keeps its memory is settled once, so each measurement is a process of its own; the kinds alternate. `kept` is what jobs
-do; beside it the same without large pages, and what a process does by itself. Figures are medians over rounds, after
-steps that are not counted.
+keeps its memory is settled once, so each measurement is a process of its own; both kinds alternate: `kept` is what jobs
+do, `returned` what a process does by itself. Figures are medians over rounds, after steps that are not counted.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
 import resource
 import subprocess
 import sys
@@ -33,7 +31,7 @@ from kelbench.methods.clep.training import ContrastiveTraining
 from kelbench.training.processes import Processes
 from kelbench.training.session import set_threads
 
-KINDS = ("kept", "kept-in-small-pages", "returned")
+KINDS = ("kept", "returned")
 WARM_UP = 3
 ANSWERS = 4096
 
@@ -70,16 +68,13 @@ def main() -> None:
 def child(kind: str, prepared: Path) -> str:
     """What a process that keeps its memory, or returns it, prints."""
     command = [sys.executable, *sys.argv, "--prepared", str(prepared), "--kind", kind]
-    environment = os.environ | ({"THP_MEM_ALLOC_ENABLE": "0"} if kind == "kept-in-small-pages" else {})
-    return subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True).stdout.splitlines()[
-        -1
-    ]
+    return subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout.splitlines()[-1]
 
 
 def measure(chosen: argparse.Namespace) -> dict[str, float]:
     """Seconds a step on the wall and of the processor, pages a step, and this process's peak memory."""
     set_threads(chosen.threads)
-    if chosen.kind != "returned":
+    if chosen.kind == "kept":
         keep_freed_memory()
     options = load_method("clep").settings["native"] | {"batch_size": ANSWERS}
     dataset = PreparedDataset(chosen.prepared)

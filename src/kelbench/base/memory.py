@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import os
 import platform
 
 # Parameters of glibc's mallopt, from its malloc.h.
@@ -12,7 +11,7 @@ _NEVER = -1
 
 
 def keep_freed_memory() -> None:
-    """Let this process keep what it frees for its next tensors, and hold tensors in large pages where the system may.
+    """Let this process keep what it frees for its next tensors.
 
     glibc gives every block of more than 32 MiB back to the system at once, and a training step that makes tensors
     anew has each page of them cleared and mapped again. A process takes a little more memory this way, and the
@@ -24,5 +23,3 @@ def keep_freed_memory() -> None:
     libc = ctypes.CDLL(None)
     libc.mallopt(_MMAP_MAX, 0)
     libc.mallopt(_TRIM_THRESHOLD, _NEVER)
-    # torch reads it when it makes its first tensor, so this comes before any.
-    os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
