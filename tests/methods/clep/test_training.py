@@ -93,6 +93,17 @@ def test_bfloat16_rounds_products_and_nothing_else(closed, make_settings, graph)
             assert torch.cosine_similarity(gradient.flatten(), others[name].flatten(), 0) > 0.98, name
 
 
+@pytest.mark.parametrize(("precision", "rows"), [("bfloat16", {128}), ("float32", {20, 40})])
+def test_in_bfloat16_few_sizes_of_products_occur(closed, make_settings, precision, rows):
+    # 20 and 40 queries a step; torch would keep a compiled product for each number of them.
+    heard = set()
+    for size in (20, 40):
+        training = training_of(closed, make_settings(loss="diagonal", batch_size=size, precision=precision))
+        training.model.graph_head.register_forward_pre_hook(lambda _, inputs: heard.add(len(inputs[0])))
+        training.step(next(training.batches(closed.triples("train"), 1)), 1, 0)
+    assert heard == rows
+
+
 @pytest.mark.parametrize("name", VARIANTS)
 def test_a_run_repeats_bit_by_bit_learns_and_is_ranked_from_its_file(closed, make_settings, make_job, digest, name):
     options = make_settings(**VARIANTS[name])
