@@ -27,7 +27,7 @@ class GraphEncoderSettings(Settings):
         "nodes that training never saw"
     )
     adjacency: Literal["graph", "random", "none"] = Field(
-        "graph", description="random: messages come from permuted neighbours; none: no messages (Zhang et al. 2022)"
+        "graph", description="random: messages go to permuted nodes; none: no messages (Zhang et al. 2022)"
     )
     drop_batch_edges: bool = Field(False, description="leave the batch's own triples out of the graph that encodes it")
     dropout: Fraction = Field(0.1, description="of messages, in a layer")

@@ -54,27 +54,29 @@ def test_norms_have_the_degrees_of_receivers_and_a_node_that_receives_nothing_co
     assert not dense[5].any() and not dense[11].any()
 
 
-def test_random_permutes_sources_within_a_direction_and_nothing_else():
+def test_random_sends_messages_elsewhere_with_their_source_and_relation():
+    # Nodes 40 to 79 receive relation 0 in direction "in" if even, relation 1 if odd.
     triples = np.stack([np.arange(40), np.arange(40) % 2, np.arange(40) + 40], axis=1)
     graph = Adjacency.of(triples, 80, 2)
     drawn = [Adjacency.of(triples, 80, 2, "random", np.random.default_rng(seed)) for seed in (5, 5, 6)]
     for one in drawn:
-        for name in ("destination", "relation", "direction"):
+        for name in ("source", "relation", "direction"):
             assert np.array_equal(getattr(one.edges, name), getattr(graph.edges, name))
-        assert sorted(one.edges.source[:40]) == list(range(40))
-        assert sorted(one.edges.source[40:]) == list(range(40, 80))
-    assert np.array_equal(drawn[0].edges.source, drawn[1].edges.source)
-    assert (drawn[0].edges.source != drawn[2].edges.source).any()
-    assert (drawn[0].edges.source != graph.edges.source).any()
+        assert sorted(one.edges.destination[:40]) == list(range(40, 80))
+        assert sorted(one.edges.destination[40:]) == list(range(40))
+        # What a node receives says nothing of its own relations any more.
+        assert (one.edges.destination[:40] % 2 != one.edges.relation[:40]).any()
+    assert np.array_equal(drawn[0].edges.destination, drawn[1].edges.destination)
+    assert (drawn[0].edges.destination != drawn[2].edges.destination).any()
 
 
 def test_another_graphs_edges_are_permuted_by_themselves():
     triples = np.stack([np.arange(40), np.arange(40) % 2, np.arange(40) + 40], axis=1)
     drawn = [
-        Adjacency.of(some, 160, 2, "random", np.random.default_rng(5), apart=40).edges.source
+        Adjacency.of(some, 160, 2, "random", np.random.default_rng(5), apart=40).edges.destination
         for some in (triples, np.concatenate([triples, triples + [80, 0, 80]]))
     ]
-    alone, followed = (source.reshape(2, -1) for source in drawn)
+    alone, followed = (destination.reshape(2, -1) for destination in drawn)
     assert np.array_equal(followed[:, :40], alone)
     assert np.array_equal(np.sort(followed[:, 40:]), np.sort(alone + 80))
     assert (followed[:, 40:] != alone + 80).any()

@@ -70,8 +70,9 @@ class Adjacency:
             triples: integers `(n, 3)`: head, relation, tail.
             num_nodes: nodes that there are; heads and tails are below.
             num_relations: relations that there are, inverses not counted; those of the triples are below.
-            kind: `graph`; `random`: the sources of all messages of a direction are permuted among them (Zhang et al.
-                2022, "random adjacency"); `none`: no messages, which leaves of a layer its transformation of each node
+            kind: `graph`; `random`: messages keep their source and relation and go elsewhere: the destinations of a
+                direction are permuted (Zhang et al. 2022, "random adjacency", whose code draws them), so that a node
+                receives as many as before; `none`: no messages, which leaves of a layer its transformation of each node
                 by itself (LTE there).
             generator: what `random` draws from.
             interleaved: the fault of CLEP's released code. Its edges are laid out t1, inverse of t1, t2, inverse of
@@ -88,7 +89,7 @@ class Adjacency:
         if kind == "random":
             if generator is None:
                 raise ValueError("a random adjacency needs a generator to be drawn from")
-            edges = replace(edges, source=_permuted(edges, generator, len(triples) if apart is None else apart))
+            edges = replace(edges, destination=_permuted(edges, generator, len(triples) if apart is None else apart))
         return cls(num_nodes, num_relations, edges)
 
     @property
@@ -190,10 +191,10 @@ def _edges(triples: np.ndarray, num_relations: int, interleaved: bool) -> Edges:
 
 
 def _permuted(edges: Edges, generator: np.random.Generator, apart: int) -> np.ndarray:
-    source = edges.source.copy()
-    later = np.tile(np.arange(len(source) // 2) >= apart, 2)
+    destination = edges.destination.copy()
+    later = np.tile(np.arange(len(destination) // 2) >= apart, 2)
     for part in (~later, later):
         for direction in (0, 1):
             chosen = np.flatnonzero(part & (edges.direction == direction))
-            source[chosen] = source[generator.permutation(chosen)]
-    return source
+            destination[chosen] = destination[generator.permutation(chosen)]
+    return destination
