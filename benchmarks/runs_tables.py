@@ -41,10 +41,8 @@ def runs_table(board: Board, dataset: str, wanted: Callable[[str], bool], furthe
     """
     methods, controls = board.ordered(dataset)
     methods = [run for run in methods if wanted(board.runs(dataset)[run]["method"])]
-    compared = {item["run"]: item for item in board.comparisons(dataset)}
+    compared = {item["run"]: item for item in board.comparisons(dataset) if item["compared_with"] in methods}
     one = next(iter(compared.values()))["compared_with"] if compared else ""
-    if one not in methods:
-        compared = {}
     columns = [
         Column("run"),
         Column("encoder"),

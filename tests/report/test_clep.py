@@ -22,7 +22,9 @@ HOSTILE = '<b>"&'
 def rendered(made_up, clep, audit_texts=(), **changes):
     """The page with the runs `clep` (name -> skill), and its leaderboard."""
     claims = {name: yaml.safe_load((CLAIMS / f"{name}.yaml").read_text()) for name in FILES}
-    experiment = made_up.build(Path(), claims=claims, clep=clep, compared_with="clep" if clep else None, **changes)
+    experiment = made_up.build(
+        Path(), claims=claims, clep=clep, compared_with=["transe", "clep"] if clep else [], **changes
+    )
     path = Path("data/prepared/fb15k-237/audit.json")
     if path.is_file():
         path.write_text(json.dumps(json.loads(path.read_text()) | {"texts": list(audit_texts)}))

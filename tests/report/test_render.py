@@ -15,7 +15,7 @@ from kelbench.base.errors import UserError
 from kelbench.leaderboard.build import build_leaderboard
 from kelbench.report.board import Board
 from kelbench.report.render import render_report
-from kelbench.report.sections import comparison_table
+from kelbench.report.sections import comparison_tables
 
 BOARD = Path("results/made-up/leaderboard.json")
 OUT = Path("reports/made-up")
@@ -391,10 +391,23 @@ def test_a_click_sorts_within_the_groups(made_up, tmp_path):
 def test_a_table_compares_every_run_with_the_one_that_the_experiment_names(made_up):
     experiment = made_up.build(Path(), compared_with="simple")
     build_leaderboard(experiment, BOARD)
-    table = comparison_table(Board(BOARD), "tiny")
+    (table,) = comparison_tables(Board(BOARD), "tiny")
     assert [column.label for column in table.columns][3] == "Minus simple"
     rows = [[cell.text for cell in row] for group in table.groups for row in group.rows]
     assert rows[0][0] == "complex"
     assert rows[-1][0] == "random"
     assert rows[-1][3].startswith("\N{MINUS SIGN}")
-    assert comparison_table(Board(BOARD), "wn18rr") is None
+    assert comparison_tables(Board(BOARD), "wn18rr") == []
+
+
+def test_of_several_chosen_runs_each_is_compared_with_that_of_its_method_or_the_first(made_up):
+    experiment = made_up.build(Path(), compared_with=["transe", "simple"])
+    build_leaderboard(experiment, BOARD)
+    board = Board(BOARD)
+    beside = {item["run"]: item["compared_with"] for item in board.comparisons("tiny")}
+    assert beside["simple-pykeen"] == "simple"
+    assert beside["simple"] == beside["complex"] == beside["random"] == "transe"
+    assert "transe" not in beside
+    first, second = comparison_tables(board, "tiny")
+    assert [row[0].text for group in first.groups for row in group.rows] == ["simple-pykeen"]
+    assert first.identifier != second.identifier

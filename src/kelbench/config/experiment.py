@@ -89,8 +89,10 @@ class ExperimentSettings(Settings):
     memory_mib: int = Field(4000, gt=0, description="memory that a training or ranking job may be given")
     minutes: int = Field(60, gt=0, description="run time that a cluster may be asked for, a job")
     seeds: list[int] = Field(min_length=1, description="one model a seed; every seed is reported")
-    compared_with: str | None = Field(
-        None, description="a run that the report compares every other one with, besides the best"
+    compared_with: list[str] = Field(
+        [],
+        description="a run, or several, that the report compares every other one with, besides the best: with that of "
+        "its own method, else with the first",
     )
     custom: dict[str, CustomDataset] = Field(default_factory=dict, description="name -> a graph of your own")
     runs: dict[str, RunEntry] = Field(min_length=1, description="name -> a run; the name is that of its folder")
@@ -101,6 +103,11 @@ class ExperimentSettings(Settings):
         if not is_name(name):
             raise ValueError("expected lower-case letters, digits, - and _")
         return name
+
+    @field_validator("compared_with", mode="before")
+    @classmethod
+    def _one_or_several(cls, names: object) -> object:
+        return [names] if isinstance(names, str) else names
 
     @field_validator("seeds")
     @classmethod
@@ -114,9 +121,10 @@ class ExperimentSettings(Settings):
         for name in (*self.runs, *self.custom):
             if not is_name(name):
                 raise ValueError(f"{name!r}: expected lower-case letters, digits, - and _")
-        if self.compared_with is not None and self.compared_with not in self.runs:
-            hint = nearest(self.compared_with, list(self.runs))
-            raise ValueError(f"compared_with names {self.compared_with}, which is not among runs{hint}")
+        for name in self.compared_with:
+            if name not in self.runs:
+                hint = nearest(name, list(self.runs))
+                raise ValueError(f"compared_with names {name}, which is not among runs{hint}")
         return self
 
 

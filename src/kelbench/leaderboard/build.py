@@ -99,7 +99,7 @@ def build_leaderboard(experiment: Experiment, out: Path) -> None:
         "comparisons": [
             item
             for name in datasets
-            for item in differences_to_one(name, experiment.settings.compared_with, whole, results, comparison)
+            for item in differences_to_chosen(name, experiment.settings.compared_with, whole, results, comparison)
         ],
         "fine_tuning": [
             item
@@ -238,20 +238,34 @@ def differences_to_best(
     return [{"best": best, "other": other, **record} for other, record in zip(others, table, strict=True)]
 
 
-def differences_to_one(
-    dataset: str, one: str | None, rows: Rows, results: dict[tuple[str, str], RunResult], comparison: _Comparison
+def differences_to_chosen(
+    dataset: str, chosen: list[str], rows: Rows, results: dict[tuple[str, str], RunResult], comparison: _Comparison
 ) -> list[dict[str, Any]]:
-    """Every run on the dataset minus the run `one`, whichever is better, Holm over the table; empty without `one`."""
-    names = sorted(run for name, run in results if name == dataset and rows.mrr(dataset, run, "test") is not None)
-    others = [run for run in names if run != one]
-    if one is None or one not in names or not others:
-        return []
+    """Every run on the dataset minus a chosen one, whichever is better: that of its own method, else the first.
+
+    Holm over all runs that are compared with the same one. Chosen runs that the dataset lacks are passed over.
+    """
+    method = {
+        run: result.run.method
+        for (name, run), result in sorted(results.items())
+        if name == dataset and rows.mrr(dataset, run, "test") is not None
+    }
+    present = [run for run in chosen if run in method]
     records = []
-    for run, record in zip(others, comparison.table(dataset, one, others), strict=True):
-        low, high = record["interval"]
-        turned = {"difference": -record["difference"], "interval": (-high, -low)}
-        records.append({"run": run, "compared_with": one, **record, **turned})
+    for number, one in enumerate(present):
+        others = [run for run in method if run != one and _beside(run, present, method) == number]
+        for run, record in zip(others, comparison.table(dataset, one, others) if others else [], strict=True):
+            low, high = record["interval"]
+            turned = {"difference": -record["difference"], "interval": (-high, -low)}
+            records.append({"run": run, "compared_with": one, **record, **turned})
     return records
+
+
+def _beside(run: str, chosen: list[str], method: dict[str, str]) -> int:
+    """Which of the chosen runs another is compared with: a chosen one with the first, as others without a match."""
+    if run in chosen:
+        return 0
+    return next((number for number, one in enumerate(chosen) if method[one] == method[run]), 0)
 
 
 def _settings_on(dataset: str, experiment: Experiment) -> dict[str, dict[str, Any]]:

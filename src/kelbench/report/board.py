@@ -105,7 +105,7 @@ class Board:
         return None
 
     def comparisons(self, dataset: str) -> list[dict[str, Any]]:
-        """Every run minus the one that the experiment names, the greatest first; empty where it names none."""
+        """Every run minus one that the experiment names, the greatest first; empty where it names none."""
         found = [dict(item) for item in self.content["comparisons"] if item["dataset"] == dataset]
         return sorted(found, key=lambda item: -item["difference"])
 

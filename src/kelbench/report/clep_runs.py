@@ -35,14 +35,13 @@ class TuningView:
 
 
 def ablation_table(board: Board, dataset: str) -> Table | None:
-    """Every run of CLEP on a dataset, beside the one that the experiment compares with; None where there is none."""
+    """Every run of CLEP on a dataset, beside the one that the experiment compares them with; None without any run."""
     methods = board.ordered(dataset)[0]
     runs = [run for run in methods if board.runs(dataset)[run]["method"] == CLEP]
     if not runs:
         return None
-    compared = {item["run"]: item for item in board.comparisons(dataset)}
+    compared = {item["run"]: item for item in board.comparisons(dataset) if item["compared_with"] in runs}
     one = next((item["compared_with"] for item in compared.values()), None)
-    one = one if one in runs else None
     columns = [
         Column("Run"),
         *([Column(f"Setting (in brackets: that of {one})")] if one else []),

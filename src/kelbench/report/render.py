@@ -80,7 +80,7 @@ def _dataset(board: Board, name: str, learned: Curves) -> dict[str, Any]:
         "headline": headline_tables(board, name),
         "below_controls": methods_below_controls(board, name),
         "published": any(has_published(board, name, candidates) for candidates in board.protocols(name)),
-        "comparison": sections.comparison_table(board, name),
+        "comparisons": sections.comparison_tables(board, name),
         "linking": linking_tables(board, name),
         "sides": sections.sides_table(board, name),
         "unseen_throughout": sections.is_unseen_throughout(board, name),

@@ -38,12 +38,17 @@ def sides_table(board: Board, dataset: str) -> Table:
 _SIDES = ("head", "tail", "both")
 
 
-def comparison_table(board: Board, dataset: str) -> Table | None:
-    """Every run minus the one that the experiment compares with, in MRR; None where it names none."""
+def comparison_tables(board: Board, dataset: str) -> list[Table]:
+    """For each run that the experiment compares others with, those minus it, in MRR."""
     compared = board.comparisons(dataset)
-    if not compared:
-        return None
-    one = compared[0]["compared_with"]
+    chosen = sorted({item["compared_with"] for item in compared})
+    return [
+        _comparison_table(board, dataset, one, [item for item in compared if item["compared_with"] == one])
+        for one in chosen
+    ]
+
+
+def _comparison_table(board: Board, dataset: str, one: str, compared: list[dict[str, Any]]) -> Table:
     columns = [
         Column("Run"),
         Column("Encoder"),
@@ -66,8 +71,8 @@ def comparison_table(board: Board, dataset: str) -> Table | None:
                 Cell(p_value(item["p_holm"]), item["p_holm"]),
             ]
         )
-    title = f"{board.title(dataset)}: every run against {one}, paired over seeds and test triples"
-    return Table(f"comparison-{dataset}", title, columns, [Group(rows)])
+    title = f"{board.title(dataset)}: runs against {one}, paired over seeds and test triples"
+    return Table(f"comparison-{dataset}-{one}", title, columns, [Group(rows)])
 
 
 def is_unseen_throughout(board: Board, dataset: str) -> bool:
