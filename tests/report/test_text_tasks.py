@@ -21,7 +21,7 @@ def record(run, candidates, metric, value, subset="every", examples=891):
 
 
 def board(*runs, connected=None):
-    columns = [("given", "hits@1"), ("all", "hits@1"), ("all", "hits@10"), ("all", "mrr")]
+    columns = [("given", "accuracy"), ("all", "hits@1"), ("all", "hits@10"), ("all", "mrr")]
     tasks = [
         record(run, candidates, metric, base + number / 10)
         for run, base in runs

@@ -48,6 +48,8 @@ def test_metrics_are_those_of_the_ranks_that_are_written(tmp_path):
     assert found["all", "mrr"] == pytest.approx((1 / 2.5 + 1 / 2.5 + 1) / 3)
     assert found["given", "hits@1"] == pytest.approx(2 / 3)  # realistic ranks 1, 2 and 1
     assert found["given", "tie_rate"] == pytest.approx(1 / 3)
+    assert found["given", "accuracy"] == pytest.approx((1 + 1 / 3 + 1) / 3)  # the second of three that all tie
+    assert found["all", "accuracy"] == pytest.approx((0 + 1 / 4 + 1) / 3)
     with np.load(tmp_path / "entity_linking.npz") as stored:
         assert sorted(stored.files) == ["candidates", "connected", "optimistic", "pessimistic"]
 

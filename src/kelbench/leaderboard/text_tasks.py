@@ -11,10 +11,14 @@ from kelbench.base.errors import UserError
 from kelbench.base.files import read_json
 from kelbench.leaderboard.results import RunResult, seed_folder
 from kelbench.leaderboard.statistics import Interval, mean, seed_interval, standard_deviation, triple_intervals
-from kelbench.tasks.entity_linking import CANDIDATES, SUBSETS, counted
+from kelbench.tasks.entity_linking import CANDIDATES, SUBSETS, accuracies, counted
 
-# Metrics of which an interval over examples is given, as functions of realistic ranks.
-_OF_RANKS = {"hits@1": lambda ranks: ranks <= 1, "mrr": lambda ranks: 1 / ranks}
+# Metrics of which an interval over examples is given, as functions of optimistic and pessimistic ranks.
+_OF_RANKS = {
+    "accuracy": accuracies,
+    "hits@1": lambda optimistic, pessimistic: pessimistic <= 1,
+    "mrr": lambda optimistic, pessimistic: 2 / (optimistic.astype(np.float64) + pessimistic),
+}
 
 
 def task_rows(result: RunResult) -> list[dict[str, Any]]:
@@ -66,7 +70,7 @@ def _intervals(result: RunResult, task: str) -> dict[tuple[str, str, str], Inter
     for seed in result.run.seeds:
         with np.load(seed_folder(result.run, seed) / f"{task}.npz", allow_pickle=False) as stored:
             arrays = dict(stored)
-            ranks.append((arrays["optimistic"].astype(np.float64) + arrays["pessimistic"]) / 2)
+            ranks.append((arrays["optimistic"], arrays["pessimistic"]))
     intervals: dict[tuple[str, str, str], Interval] = {}
     for subset, candidates in product(SUBSETS, CANDIDATES):
         rows, column = counted(arrays, subset, candidates), CANDIDATES.index(candidates)
@@ -74,7 +78,7 @@ def _intervals(result: RunResult, task: str) -> dict[tuple[str, str, str], Inter
             continue
         sums = np.stack(
             [
-                np.mean([of_rank(of_seed[rows, column]) for of_seed in ranks], axis=0, dtype=np.float64)
+                np.mean([of_rank(*(r[rows, column] for r in of_seed)) for of_seed in ranks], axis=0, dtype=np.float64)
                 for of_rank in _OF_RANKS.values()
             ],
             axis=1,

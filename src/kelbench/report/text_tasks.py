@@ -11,7 +11,7 @@ from kelbench.tasks.entity_linking import SUBSETS
 
 # Candidate set and metric of each column, and its heading.
 _COLUMNS = {
-    ("given", "hits@1"): "Accuracy among the given",
+    ("given", "accuracy"): "Accuracy among the given",
     ("all", "hits@1"): "Hits@1 among all",
     ("all", "hits@10"): "Hits@10 among all",
     ("all", "mrr"): "MRR among all",

@@ -19,7 +19,7 @@ from kelbench.ranking.metrics import Ranks, summarize
 
 # Mentions that are scored together, and the metrics that say something of one right answer a mention.
 MENTIONS_AT_ONCE = 256
-METRICS = ("hits@1", "hits@3", "hits@10", "mrr", "mr", "tie_rate")
+METRICS = ("accuracy", "hits@1", "hits@3", "hits@10", "mrr", "mr", "tie_rate")
 # Candidate sets by their place in the arrays: every entity, or those that the task gives.
 CANDIDATES = ("all", "given")
 
@@ -89,6 +89,19 @@ def counted(arrays: dict[str, np.ndarray], subset: str, candidates: str) -> np.n
     return choice if subset == "every" else choice & arrays["connected"]
 
 
+def accuracies(optimistic: np.ndarray, pessimistic: np.ndarray) -> np.ndarray:
+    """Chance, float64, that each mention's first candidate is the right one, equal scores being in random order.
+
+    Hits@1 of realistic ranks takes any tie at the top for a miss: between two candidates that a scorer cannot tell apart
+    it would be 0 instead of a half.
+
+    Args:
+        optimistic: ranks before all candidates with an equal score, integers.
+        pessimistic: ranks after them, of the same shape.
+    """
+    return np.where(optimistic == 1, 1.0 / (pessimistic - optimistic + 1), 0.0)
+
+
 def linking_records(arrays: dict[str, np.ndarray]) -> Iterator[dict[str, Any]]:
     """Every metric of ranks that `link` made, as records; none of a subset without a mention."""
     for subset, candidates in product(SUBSETS, CANDIDATES):
@@ -97,7 +110,7 @@ def linking_records(arrays: dict[str, np.ndarray]) -> Iterator[dict[str, Any]]:
             continue
         optimistic, pessimistic, competing = (arrays[name][rows, column] for name in ARRAYS)
         ranks = Ranks(optimistic, pessimistic, competing, query=np.arange(len(optimistic)))
-        found = summarize(ranks, "realistic")
+        found = summarize(ranks, "realistic") | {"accuracy": float(np.mean(accuracies(optimistic, pessimistic)))}
         for metric in METRICS:
             yield {
                 "subset": subset,
