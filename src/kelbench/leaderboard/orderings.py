@@ -35,6 +35,7 @@ def ordering_records(rows: Rows, file: ClaimFile, claim: OrderingClaim, compare:
         lower_encoder=claim.lower_encoder,
         printed=claim.printed,
         stand_ins=claim.stand_ins,
+        lower_at_least=claim.lower_at_least,
         difference=None,
         interval=None,
         p=None,

@@ -149,7 +149,8 @@ def tuning_view(board: Board, dataset: str, curves: Curves) -> TuningView | None
         Column("Validation MRR"),
         Column("Settings that differ"),
     ]
-    rows = [_tuning_row(board, dataset, item, curves) for item in items]
+    gates = _gates(board, dataset)
+    rows = [_tuning_row(board, dataset, item, curves, gates) for item in items]
     title = board.title(dataset)
     table = Table(
         f"fine-tuning-{dataset}",
@@ -160,17 +161,27 @@ def tuning_view(board: Board, dataset: str, curves: Curves) -> TuningView | None
     return TuningView(title, _tuning_charts(items, curves), table)
 
 
-def _tuning_row(board: Board, dataset: str, item: Record, curves: Curves) -> list[Cell]:
+def _gates(board: Board, dataset: str) -> dict[str, float]:
+    """Method -> the test MRR that it must reach before a run above it says anything, by the claims on the dataset."""
+    claims = [claim for claim in board.content["claims"] if claim["dataset"] == dataset]
+    return {claim["lower"]: claim["lower_at_least"] for claim in claims if claim.get("lower_at_least") is not None}
+
+
+def _tuning_row(board: Board, dataset: str, item: Record, curves: Curves, gates: dict[str, float]) -> list[Cell]:
     run, other = item["run"], item["compared_with"]
     low, high = item["interval"]
-    notes = (f"{signed(low)} to {signed(high)}", f"{p_value(item['p_holm'])} (Holm)")
+    notes: tuple[str, ...] = (f"{signed(low)} to {signed(high)}", f"{p_value(item['p_holm'])} (Holm)")
+    row, gate = board.row(dataset, other), gates.get(board.runs(dataset)[other]["method"], 0.0)
+    trained = row is not None and row["mean"] >= gate
+    if not trained:
+        notes += (f"no verdict: {other} is below {gate:g}",)
     changes = [line for line in _changes(board, dataset, run, other) if not line.startswith("start:")]
     return [
         Cell(board.runs(dataset)[run]["method"], notes=(run,)),
         Cell(_BEGINNINGS[item["other_began"]], notes=(other,)),
         _mrr(board, dataset, run),
         _mrr(board, dataset, other),
-        Cell(signed(item["difference"]), item["difference"], notes, strong=low > 0 or high < 0),
+        Cell(signed(item["difference"]), item["difference"], notes, strong=trained and (low > 0 or high < 0)),
         Cell(lead(_validation(curves, run), _validation(curves, other))),
         Cell(changes[0], notes=tuple(changes[1:])) if changes else Cell("none"),
     ]

@@ -92,8 +92,8 @@ def counted(arrays: dict[str, np.ndarray], subset: str, candidates: str) -> np.n
 def accuracies(optimistic: np.ndarray, pessimistic: np.ndarray) -> np.ndarray:
     """Chance, float64, that each mention's first candidate is the right one, equal scores being in random order.
 
-    Hits@1 of realistic ranks takes any tie at the top for a miss: between two candidates that a scorer cannot tell apart
-    it would be 0 instead of a half.
+    Hits@1 of realistic ranks takes any tie at the top for a miss: between two candidates that a scorer cannot tell
+    apart it would be 0 instead of a half.
 
     Args:
         optimistic: ranks before all candidates with an equal score, integers.
