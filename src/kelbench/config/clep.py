@@ -14,7 +14,7 @@ from kelbench.config.parts import EarlyStopping, Fraction, NonNegativeFloat, Pos
 from kelbench.config.text_encoder import TextEncoderSettings
 from kelbench.config.yaml_source import Settings
 
-Fault = Literal["label_not_transposed", "edges_interleaved"]
+Fault = Literal["label_not_transposed", "edges_interleaved", "relations_weighted"]
 
 
 class ContrastiveSettings(Settings):
@@ -58,7 +58,8 @@ class ContrastiveSettings(Settings):
     faults: list[Fault] = Field(
         [],
         description="of the released code: label_not_transposed: the columns of multihot are asked for the rows' "
-        "targets; edges_interleaved: half of the edges pass in the wrong direction",
+        "targets; edges_interleaved: half of the edges pass in the wrong direction; relations_weighted: an edge's "
+        "weight is a factor of the relation's vector alone, not of the message",
     )
     learning_rate: PositiveFloat = Field(description="peak, of graph encoder, heads, temperature and `words`; AdamW")
     text_learning_rate: PositiveFloat | None = Field(None, description="peak, of the text encoder where it is trained")
@@ -107,6 +108,8 @@ class ContrastiveSettings(Settings):
             raise ValueError("the fault label_not_transposed goes with loss: multihot, and only with it")
         if "edges_interleaved" in self.faults and self.graph.kind != "compgcn":
             raise ValueError("the fault edges_interleaved goes with graph: {kind: compgcn}; R-GCN knows no direction")
+        if "relations_weighted" in self.faults and self.graph.composition != "sub":
+            raise ValueError("the fault relations_weighted goes with graph: {kind: compgcn, composition: sub}")
         if self.target == "own_description" and self.graph.drop_batch_edges:
             raise ValueError("drop_batch_edges goes with target: tail_description; a batch of nodes has no triples")
         if self.target == "own_description" and self.loss == "multihot":

@@ -1,6 +1,7 @@
 """Layers against loops over edges, written from the papers; CompGCN against PyKEEN's."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -48,7 +49,7 @@ def batch_norm(values, weight, bias):
     return (values - values.mean(0)) / spread.sqrt() * weight + bias
 
 
-def slow_compgcn(composition, state, nodes, relations, edges):
+def slow_compgcn(composition, state, nodes, relations, edges, weighted="message"):
     phi = PHI[composition]
     degree = [[0] * NODES, [0] * NODES]
     for _, destination, _, direction, _ in edges:
@@ -56,9 +57,12 @@ def slow_compgcn(composition, state, nodes, relations, edges):
     total = [phi(nodes[i], state["loop_relation"][0]) @ state["loop"] for i in range(NODES)]
     for source, destination, relation, direction, there in edges:
         degrees = degree[direction][destination] * degree[direction][source]
-        if there and degrees:
-            message = phi(nodes[source], relations[relation]) @ state["directions"][direction]
-            total[destination] = total[destination] + message / math.sqrt(degrees)
+        if there:
+            weight = 1 / math.sqrt(degrees) if degrees else 0.0
+            message = weight * phi(nodes[source], relations[relation])
+            if weighted == "relation":
+                message = nodes[source] - weight * relations[relation]
+            total[destination] = total[destination] + message @ state["directions"][direction]
     normal = batch_norm(torch.stack(total) / 3, state["normalization.weight"], state["normalization.bias"])
     return torch.tanh(normal), relations @ state["relation"]
 
@@ -115,6 +119,18 @@ def cases():
         for gone in ([], GONE):
             yield kind, False, gone
     yield "graph", True, GONE
+
+
+@pytest.mark.parametrize("gone", [[], GONE])
+def test_weights_of_relations_alone_are_those_of_the_released_clep(gone):
+    # r_feats[etype] * norm, then u_sub_e, and a sum without weights.
+    adjacency = replace(adjacency_of("graph"), weighted="relation")
+    layer = CompGCNLayer(WIDTH, "sub", 0.0, torch.Generator().manual_seed(2))
+    vectors = inputs()
+    outputs = layer(*vectors, adjacency.without_triples(gone))
+    state, slow_vectors = doubled(layer, vectors)
+    slow_outputs = slow_compgcn("sub", state, *slow_vectors, edges_of(adjacency, gone), "relation")
+    assert_equal(layer, vectors, outputs, state, slow_vectors, slow_outputs)
 
 
 @pytest.mark.parametrize("composition", ["sub", "mult", "corr"])

@@ -42,6 +42,7 @@ class Adjacency:
         num_relations: relations, inverses not counted.
         edges: what is passed along.
         device: where products are computed.
+        weighted: what an edge's weight is a factor of: the message, or, as in CLEP's released code, the relation alone.
         whole: the graph that this one lacks edges of, if it does.
         dropped: numbers of these edges.
     """
@@ -50,6 +51,7 @@ class Adjacency:
     num_relations: int
     edges: Edges
     device: str = "cpu"
+    weighted: Literal["message", "relation"] = "message"
     whole: Adjacency | None = None
     dropped: np.ndarray | None = None
 
@@ -124,7 +126,8 @@ class Adjacency:
     def differences(self) -> SparseMatrix:
         """`(2 num_nodes, num_nodes + 2 num_relations)`: times [X; Z], the sums of norm (x_source - z_relation).
 
-        Rows are the destinations of direction "in", then those of "out".
+        With `weighted: relation`, the sums of x_source - norm z_relation. Rows are the destinations of direction "in",
+        then those of "out".
         """
         count = len(self.edges.source)
         if self.whole is not None and self.dropped is not None:
@@ -133,14 +136,20 @@ class Adjacency:
         return SparseMatrix.of(
             np.append(row, row),
             np.append(self.edges.source, self.edges.relation + self.num_nodes),
-            np.append(norm, -norm),
+            np.append(norm if self.weighted == "message" else np.ones_like(norm), -norm),
             (2 * self.num_nodes, self.num_nodes + 2 * self.num_relations),
             self.device,
         )
 
     @cached_property
     def compositions(self) -> PairMatrices:
-        """Sums of norm phi(x_source, z_relation) for a phi that is linear in x; rows as for `differences`."""
+        """Sums of norm phi(x_source, z_relation) for a phi that is linear in x; rows as for `differences`.
+
+        Raises:
+            ValueError: relations alone are weighted, which only `differences` knows.
+        """
+        if self.weighted == "relation":
+            raise ValueError("weighted: relation goes with the composition sub")
         if self.whole is not None and self.dropped is not None:
             return self.whole.compositions.without(self.dropped)
         shape = (2 * self.num_nodes, self.num_nodes, 2 * self.num_relations)

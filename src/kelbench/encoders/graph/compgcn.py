@@ -23,7 +23,7 @@ class CompGCNLayer(nn.Module):
 
     The sums go over the neighbours u of v in the direction "in" and "out", weighted as `Adjacency` says; D is dropout;
     z is a relation of the layer's own for the self-loop. Sums are formed before W is applied, which is linear. The
-    released code has an optional bias, which batch normalization takes out again; there is none here.
+    released code has an optional bias of the total, which batch normalization takes out again; there is none here.
 
     `sub` and its gradient take one sparse product each, of both directions at once. `mult` and `corr` compose once a
     (node, relation) that occurs, see `PairMatrices`; `corr` does so in the Fourier domain, with one transform a node

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -68,7 +69,7 @@ class ContrastiveModel(nn.Module):
             self._known_graph = self._adjacency(known, nodes).to(device)
 
     def _adjacency(self, triples: np.ndarray, nodes: int) -> Adjacency:
-        return Adjacency.of(
+        adjacency = Adjacency.of(
             triples,
             nodes,
             self._dataset.num_relations,
@@ -78,6 +79,7 @@ class ContrastiveModel(nn.Module):
             # Those of another graph are permuted by themselves, so that training's edges are the same with them.
             apart=len(self._dataset.triples("train")),
         )
+        return replace(adjacency, weighted="relation") if "relations_weighted" in self.settings.faults else adjacency
 
     def nodes_of_training(self, adjacency: Adjacency, texts: Tensor | None) -> tuple[Tensor, Tensor]:
         """Vectors of the training graph's nodes, and of relations.
