@@ -5,7 +5,7 @@ import pytest
 import yaml
 
 from kelbench.base.errors import UserError
-from kelbench.config.claims import SAMPLED_METRICS, ValueClaim, load_claims
+from kelbench.config.claims import SAMPLED_METRICS, OrderingClaim, ValueClaim, load_claims
 from kelbench.config.datasets import registered_names
 from kelbench.config.experiment import Experiment
 
@@ -167,3 +167,25 @@ def test_the_experiment_that_a_claim_names_runs_its_method_with_its_preset():
         runs = Experiment(claim.experiment).runs.values()
         found = {(run.dataset, run.method_label, run.preset) for run in runs}
         assert (claim.dataset, claim.method, claim.preset) in found
+
+
+def test_each_order_of_clep_has_a_shipped_experiment_with_both_methods_at_one_preset():
+    orders = [
+        claim for file, claim in load_claims() if isinstance(claim, OrderingClaim) and file.source.short == "CLEP"
+    ]
+    orders = [claim for claim in orders if claim.not_comparable is None]
+    assert len(orders) == 3
+    experiments = [Experiment(path) for path in (ROOT / "config/clep-gpt2.yaml", ROOT / "config/clep-fine-tuning.yaml")]
+    for claim in orders:
+        presets = [
+            {
+                method: {
+                    run.preset
+                    for run in one.runs.values()
+                    if (run.dataset, run.method_label) == (claim.dataset, method)
+                }
+                for method in (claim.higher, claim.lower)
+            }
+            for one in experiments
+        ]
+        assert any(found[claim.higher] & found[claim.lower] for found in presets), claim.id

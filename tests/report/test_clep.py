@@ -102,7 +102,7 @@ def test_an_experiment_that_runs_it_is_the_command(made_up):
     assert "snakemake --cores all --configfile config/some.yaml" in page
 
 
-def test_orders_are_tested_where_both_were_run(made_up):
+def test_orders_that_no_run_speaks_of_are_listed_as_waiting(made_up):
     text, _ = rendered(made_up, made_up.CLEP_SKILL)
     waiting = [row[0] for row in rows_of(section(text), "clep-orders-waiting")]
     assert any(row.startswith("R-GCN DistMult above CLEP") for row in waiting)
