@@ -47,6 +47,16 @@ class Processes:
                 if parameter.grad is not None:
                     distributed.all_reduce(parameter.grad)
 
+    def take_gradients_of_first(self, parameters: Iterable[Tensor]) -> None:
+        """Replace gradients that every process computed whole by those of the first: equal but for rounding.
+
+        A GPU may add in another order each time, and copies of a model that differ in the last bit drift apart.
+        """
+        if self.count > 1:
+            for parameter in parameters:
+                if parameter.grad is not None:
+                    distributed.broadcast(parameter.grad, src=0)
+
     def any(self, flag: bool) -> bool:
         """Whether it is true in one of them."""
         if self.count == 1:

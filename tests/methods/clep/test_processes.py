@@ -26,6 +26,7 @@ def test_the_gathered_loss_of_two_processes_is_that_of_one(closed, make_settings
         first, second = (np.load(tmp_path / f"{name}.{rank}.npz") for rank in (0, 1))
         assert first["processes"] == 2
         np.testing.assert_array_equal(first["curve"], second["curve"])
+        np.testing.assert_array_equal(first["weights"], second["weights"])
         assert "node" not in second
         losses = [record["loss"] for record in alone.curve]
         assert first["curve"][:, 0].tolist() == pytest.approx(losses, abs=1e-5)

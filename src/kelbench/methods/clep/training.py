@@ -79,13 +79,18 @@ class ContrastiveTraining:
         set_rates(self._optimizer, min(done, total - 1), total, self.settings.warmup, self.settings.decay)
         self._optimizer.zero_grad(set_to_none=False)
         loss = self._learn(batch, epoch, step)
-        if not self.model.descriptions.at_once:  # else every process has the whole gradient
-            self._processes.sum_gradients(self._of_encoder)
+        self._share_gradients()
         if self.settings.gradient_norm is not None:
             nn.utils.clip_grad_norm_(self._parameters.values(), self.settings.gradient_norm)
         self._optimizer.step()
         self.model.limit_scale()
         return loss
+
+    def _share_gradients(self) -> None:
+        """A trained transformer's gradients are parts, of each process's texts; all others are whole in every one."""
+        parts = set() if self.model.descriptions.at_once else {id(parameter) for parameter in self._of_encoder}
+        self._processes.sum_gradients(p for p in self._parameters.values() if id(p) in parts)
+        self._processes.take_gradients_of_first(p for p in self._parameters.values() if id(p) not in parts)
 
     def weights(self) -> dict[str, Tensor]:
         """What is learned, with the running means of batch normalisation."""
