@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from kelbench.report.board import Board
+from kelbench.report.clep_runs import texts_read
 from kelbench.report.exports import markdown_table
 from kelbench.report.tables import Cell, Column, Group, Table
 from kelbench.report.text import signed
@@ -18,23 +19,28 @@ _FURTHER = {
 }
 
 
-def titled_tables(boards: list[Board], wanted: Callable[[str], bool], further: Sequence[str] = ()) -> str:
+def titled_tables(
+    boards: list[Board], wanted: Callable[[str], bool], further: Sequence[str] = (), ceilings: bool = False
+) -> str:
     """A table for each dataset with a run of a wanted method, under its title and the experiment's name.
 
     Args:
         boards: leaderboards.
         wanted: a method's label to whether its runs are told; controls are told with them.
         further: columns of _FURTHER.
+        ceilings: tell the texts that a run reads, and what a scorer reaches that knows which of them answers.
     """
     return "\n\n".join(
         f"**{board.title(dataset)}**, experiment {board.content['experiment']}\n\n" + "\n".join(markdown_table(table))
         for board in boards
         for dataset in sorted(board.datasets)
-        if (table := runs_table(board, dataset, wanted, further)).groups
+        if (table := runs_table(board, dataset, wanted, further, ceilings)).groups
     )
 
 
-def runs_table(board: Board, dataset: str, wanted: Callable[[str], bool], further: Sequence[str] = ()) -> Table:
+def runs_table(
+    board: Board, dataset: str, wanted: Callable[[str], bool], further: Sequence[str] = (), ceilings: bool = False
+) -> Table:
     """The runs on a dataset, the best test MRR first: MRR, its deviation over seeds, Hits@10, and the comparison.
 
     Without a run of a wanted method it is empty; it has differences if the run that others are compared with is in it.
@@ -51,6 +57,8 @@ def runs_table(board: Board, dataset: str, wanted: Callable[[str], bool], furthe
         Column("Hits@10"),
         *(Column(title) for title in further),
     ]
+    if ceilings:
+        columns.append(Column("texts (their oracle MRR)"))
     if compared:
         columns.append(Column(f"minus {one} (95 % interval)"))
     rows = []
@@ -69,6 +77,8 @@ def runs_table(board: Board, dataset: str, wanted: Callable[[str], bool], furthe
         ]
         for metric, ties, form in (_FURTHER[title] for title in further):
             cells.append(Cell(format(_mean(board, dataset, run, metric, ties), form)))
+        if ceilings:
+            cells.append(_ceiling(board, dataset, run) if mrr["encoder"] else _NONE)
         if compared:
             cells.append(_difference(compared.get(run)))
         rows.append(cells)
@@ -78,6 +88,13 @@ def runs_table(board: Board, dataset: str, wanted: Callable[[str], bool], furthe
 def _mean(board: Board, dataset: str, run: str, metric: str, ties: str = "realistic") -> float:
     row = board.row(dataset, run, metric, ties=ties)
     return float("-inf") if row is None else float(row["mean"])
+
+
+def _ceiling(board: Board, dataset: str, run: str) -> Cell:
+    source, oracle = texts_read(board, dataset, run)
+    if source is None or oracle is None:
+        return _NONE
+    return Cell(f"{source.replace('_', ' ')} ({oracle:.3f})")
 
 
 def _difference(item: dict[str, object] | None) -> Cell:

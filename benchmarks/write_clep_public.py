@@ -33,7 +33,7 @@ def main() -> None:
 
 def tables(boards: list[Board]) -> str:
     """A table for each dataset of each experiment."""
-    return titled_tables(boards, lambda method: method.startswith("CLEP"), _FURTHER)
+    return titled_tables(boards, lambda method: method.startswith("CLEP"), _FURTHER, ceilings=True)
 
 
 if __name__ == "__main__":

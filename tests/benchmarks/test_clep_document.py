@@ -8,7 +8,10 @@ import pytest
 
 from kelbench.report.board import Board
 
-TITLE = {"splits": {"test": {"protocols": [{"candidates": "all"}]}}}
+TITLE = {
+    "splits": {"test": {"protocols": [{"candidates": "all"}]}},
+    "audit": {"texts": [{"source": "name", "oracle_mrr": 0.9899}]},
+}
 
 
 @pytest.fixture
@@ -35,7 +38,7 @@ def board(tmp_path):
             rows.append(row | {"metric": "mr", "mean": 197.6, "ci_test": None})
             rows.append(row | {"metric": "mrr", "mean": 0.9, "ci_test": None, "ties": "optimistic"})
             kind = "control" if method in ("random scorer", "name match") else "text"
-            told.setdefault(dataset, {})[run] = {"kind": kind, "method": method}
+            told.setdefault(dataset, {})[run] = {"kind": kind, "method": method, "settings": {}}
     for metric in ("hits@1", "hits@10", "mrr"):
         record = {"dataset": "b", "run": "linker", "task": "entity_linking", "encoder": "bow", "subset": "every"}
         record |= {"candidates": "all", "metric": metric, "mean": 0.125, "ci_test": [0.1, 0.2], "n_examples": 8}
@@ -69,7 +72,7 @@ def test_each_document_tells_its_own_runs_and_the_controls(script, board):
 def test_the_page_of_public_graphs_has_what_else_the_slides_claim_and_what_ties_hide(script, board):
     told = script("write_clep_public").tables([Board(board)])
     assert "| Hits@10 | Hits@1 | MR | MRR, ties optimistic |" in told
-    assert "| 0.750 | 0.250 | 198 | 0.9000 |" in told
+    assert "| 0.750 | 0.250 | 198 | 0.9000 | name (0.990) |" in told
     assert "| kepler |" not in told
 
 

@@ -106,15 +106,20 @@ def _word(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _text_cells(board: Board, dataset: str, run: str) -> list[Cell]:
-    """The source of texts that a run reads, and what a scorer reaches that knows which of them answers."""
+def texts_read(board: Board, dataset: str, run: str) -> tuple[str | None, float | None]:
+    """The source of texts that a run reads, and its oracle MRR: of a scorer that knows which of them answers."""
     records = {record["source"]: record for record in board.datasets[dataset]["audit"].get("texts", [])}
-    encoder = board.runs(dataset)[run]["settings"].get("encoder") or {}
-    source = encoder.get("texts") or next(iter(records), None)
-    if source is None:
-        return [MISSING, MISSING]
-    ceiling = records.get(source, {}).get("oracle_mrr")
-    name = Cell(source.replace("_", " "))
+    settings = board.runs(dataset)[run]["settings"]
+    encoder = settings.get("encoder")
+    # Untrained controls name their encoder and, beside it, the source of texts.
+    source = encoder.get("texts") if isinstance(encoder, dict) else settings.get("texts")
+    source = source or next(iter(records), None)
+    return source, records.get(source, {}).get("oracle_mrr") if source else None
+
+
+def _text_cells(board: Board, dataset: str, run: str) -> list[Cell]:
+    source, ceiling = texts_read(board, dataset, run)
+    name = MISSING if source is None else Cell(source.replace("_", " "))
     return [name, MISSING if ceiling is None else Cell(share(ceiling), ceiling)]
 
 
