@@ -9,6 +9,7 @@ from kelbench.report.clep_runs import texts_read
 from kelbench.report.exports import markdown_table
 from kelbench.report.tables import Cell, Column, Group, Table
 from kelbench.report.text import signed
+from kelbench.report.text_tasks import linking_tables
 
 _NONE = Cell("\N{EN DASH}")
 # What a document may ask for beside MRR and Hits@10: metric, what ties count, format.
@@ -36,6 +37,16 @@ def titled_tables(
         for dataset in sorted(board.datasets)
         if (table := runs_table(board, dataset, wanted, further, ceilings)).groups
     )
+
+
+def titled_linking(boards: list[Board]) -> list[str]:
+    """The tables of entity linking under their captions, none where nothing was linked."""
+    return [
+        f"**{table.caption}**\n\n" + "\n".join(markdown_table(table))
+        for board in boards
+        for dataset in sorted(board.datasets)
+        for table in linking_tables(board, dataset)
+    ]
 
 
 def runs_table(

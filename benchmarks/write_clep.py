@@ -11,11 +11,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from documents import begin_marker, write_from_leaderboards
-from runs_tables import titled_tables
+from runs_tables import titled_linking, titled_tables
 
 from kelbench.report.board import Board
-from kelbench.report.exports import markdown_table
-from kelbench.report.text_tasks import linking_tables
 
 LEADERBOARDS = [Path("results/atlas/leaderboard.json")]
 DOCUMENT = Path("docs/clep.md")
@@ -29,13 +27,7 @@ def main() -> None:
 
 def tables(boards: list[Board]) -> str:
     """Link prediction, then entity linking, a table for each dataset."""
-    linking = [
-        f"**{table.caption}**\n\n" + "\n".join(markdown_table(table))
-        for board in boards
-        for dataset in sorted(board.datasets)
-        for table in linking_tables(board, dataset)
-    ]
-    return "\n\n".join([titled_tables(boards, lambda method: method.startswith("CLEP")), *linking])
+    return "\n\n".join([titled_tables(boards, lambda method: method.startswith("CLEP")), *titled_linking(boards)])
 
 
 if __name__ == "__main__":

@@ -13,12 +13,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from documents import begin_marker, write_from_leaderboards
-from runs_tables import titled_tables
+from runs_tables import titled_linking, titled_tables
 
 from kelbench.report.board import Board
 
 KEPT = Path("results/reference")
-EXPERIMENTS = ("clep", "clep-ablations", "clep-inductive")
+EXPERIMENTS = ("clep", "clep-ablations", "clep-inductive", "clep-disambiguation")
 LEADERBOARDS = [path for name in EXPERIMENTS if (path := KEPT / name / "leaderboard.json").is_file()]
 DOCUMENT = Path("docs/clep-public.md")
 BEGIN = begin_marker("write_clep_public")
@@ -32,8 +32,9 @@ def main() -> None:
 
 
 def tables(boards: list[Board]) -> str:
-    """A table for each dataset of each experiment."""
-    return titled_tables(boards, lambda method: method.startswith("CLEP"), _FURTHER, ceilings=True)
+    """Link prediction, then entity linking, a table for each dataset of each experiment."""
+    predicted = titled_tables(boards, lambda method: method.startswith("CLEP"), _FURTHER, ceilings=True)
+    return "\n\n".join([predicted, *titled_linking(boards)])
 
 
 if __name__ == "__main__":
