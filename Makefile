@@ -14,7 +14,7 @@
 # make kepler-public-document
 #             docs/kepler-public.md anew, from what is kept of config/kepler.yaml
 # make clep-public-document
-#             docs/clep-public.md anew, from what is kept of config/clep.yaml, clep-ablations.yaml and clep-inductive.yaml
+#             docs/clep-public.md anew, from what is kept of config/clep.yaml and its sisters
 # make minilm a pre-trained sentence encoder for `encoder: minilm` (84 MB)
 # make lock   requirements.lock and environment.yml anew, from pyproject.toml (needs uv)
 #
