@@ -3,13 +3,14 @@
 import json
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
 
 from kelbench.leaderboard.build import build_leaderboard
 from kelbench.report.clep import is_of_clep
-from kelbench.report.clep_runs import flat, lead
+from kelbench.report.clep_runs import flat, lead, texts_read
 from kelbench.report.render import render_report
 
 CLAIMS = Path(__file__).parents[2] / "config/claims"
@@ -219,6 +220,22 @@ def test_fine_tuning_is_drawn_and_compared_with_other_beginnings(made_up):
 def test_a_lead_ends_where_the_mean_falls_behind(ours, words):
     theirs = [[(1, 0.2), (2, 0.1), (3, 0.2)], [(1, 0.2), (2, 0.3), (3, 0.2), (4, 0.9)]]
     assert lead([list(enumerate(ours, 1))], theirs) == words
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({"encoder": {"kind": "bow", "texts": "short"}}, ("short", 0.8)),
+        ({"encoder": "minilm", "texts": "short"}, ("short", 0.8)),  # an untrained control
+        ({"encoder": {"kind": "bow", "texts": None}}, ("name", 0.9)),
+        ({"encoder": "minilm"}, ("name", 0.9)),
+        ({"encoder": {"texts": "other"}}, ("other", None)),
+    ],
+)
+def test_texts_are_those_that_a_run_names_or_the_first(settings, expected):
+    audit = {"texts": [{"source": "name", "oracle_mrr": 0.9}, {"source": "short", "oracle_mrr": 0.8}]}
+    board = SimpleNamespace(datasets={"d": {"audit": audit}}, runs=lambda _: {"run": {"settings": settings}})
+    assert texts_read(board, "d", "run") == expected
 
 
 def test_nested_settings_are_flat():

@@ -176,9 +176,9 @@ def _tuning_row(board: Board, dataset: str, item: Record, curves: Curves, gates:
     run, other = item["run"], item["compared_with"]
     low, high = item["interval"]
     notes: tuple[str, ...] = (f"{signed(low)} to {signed(high)}", f"{p_value(item['p_holm'])} (Holm)")
-    row, gate = board.row(dataset, other), gates.get(board.runs(dataset)[other]["method"], 0.0)
-    trained = row is not None and row["mean"] >= gate
-    if not trained:
+    row, gate = board.row(dataset, other), gates.get(board.runs(dataset)[other]["method"])
+    under_trained = row is not None and gate is not None and row["mean"] < gate
+    if under_trained:
         notes += (f"no verdict: {other} is below {gate:g}",)
     changes = [line for line in _changes(board, dataset, run, other) if not line.startswith("start:")]
     return [
@@ -186,7 +186,7 @@ def _tuning_row(board: Board, dataset: str, item: Record, curves: Curves, gates:
         Cell(_BEGINNINGS[item["other_began"]], notes=(other,)),
         _mrr(board, dataset, run),
         _mrr(board, dataset, other),
-        Cell(signed(item["difference"]), item["difference"], notes, strong=trained and (low > 0 or high < 0)),
+        Cell(signed(item["difference"]), item["difference"], notes, strong=not under_trained and (low > 0 or high < 0)),
         Cell(lead(_validation(curves, run), _validation(curves, other))),
         Cell(changes[0], notes=tuple(changes[1:])) if changes else Cell("none"),
     ]
