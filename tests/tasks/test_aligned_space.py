@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from kelbench.data.prepared import PreparedDataset
-from kelbench.encoders.aligned import AlignedTables, Head
+from kelbench.encoders.aligned import AlignedTables, QueryHead
 from kelbench.tasks import aligned_space
 from kelbench.tasks.aligned_space import AlignedSpace, Asked, pair_distances
 
@@ -28,7 +28,7 @@ def tables():
     return AlignedTables(
         torch.randn(ENTITIES, 5, generator=random),
         torch.randn(2 * RELATIONS, 5, generator=random),
-        Head("linear", 5, 4, random),
+        QueryHead("linear", 5, 4, False, random),
         torch.randn(10, 4, generator=random),
         torch.from_numpy(TEXT_OF_ENTITY),
         {},

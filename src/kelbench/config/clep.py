@@ -33,6 +33,11 @@ class ContrastiveSettings(Settings):
         description="a control: the descriptions of the training graph are dealt out among its entities at random, by "
         "the seed, which keeps all of training but what texts say",
     )
+    query: Literal["sum", "product"] = Field(
+        "sum",
+        description="how a node h and a relation rho ask: sum: the head of h + rho, as on the slides; product: (h V) * "
+        "(rho W) is added to that in the shared space, so that what a relation asks depends on the node",
+    )
     head: Literal["linear", "mlp"] = Field(
         description="from each encoder to the shared space: a linear map, or two with a rectifier between them"
     )
@@ -110,9 +115,17 @@ class ContrastiveSettings(Settings):
             raise ValueError("the fault edges_interleaved goes with graph: {kind: compgcn}; R-GCN knows no direction")
         if "relations_weighted" in self.faults and self.graph.composition != "sub":
             raise ValueError("the fault relations_weighted goes with graph: {kind: compgcn, composition: sub}")
-        if self.target == "own_description" and self.graph.drop_batch_edges:
+        return self
+
+    @model_validator(mode="after")
+    def _nodes_alone(self) -> Self:
+        if self.target == "tail_description":
+            return self
+        if self.graph.drop_batch_edges:
             raise ValueError("drop_batch_edges goes with target: tail_description; a batch of nodes has no triples")
-        if self.target == "own_description" and self.loss == "multihot":
+        if self.query == "product":
+            raise ValueError("query: product goes with target: tail_description; a node alone has no relation")
+        if self.loss == "multihot":
             raise ValueError("loss: multihot goes with target: tail_description; a node has one description")
         return self
 

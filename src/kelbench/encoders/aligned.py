@@ -36,9 +36,35 @@ class Head(nn.Module):
         return vectors
 
 
+class QueryHead(Head):
+    """The graph's side of a query: head(h + rho), as CLEP's slides have it, and where asked for, (h V) * (rho W) more.
+
+    The product is DistMult's (Yang et al. 2015, Section 3.1) of vectors mapped to the shared space. A linear head of a
+    sum adds what the node says to what the relation says, whatever the other is; in the product each depends on the
+    other.
+    """
+
+    def __init__(
+        self, kind: HeadKind, width: int, shared: int, product: bool, generator: torch.Generator | None = None
+    ) -> None:
+        """Draw initial weights as `Head` does, then those of the product."""
+        super().__init__(kind, width, shared, generator)
+        self.product = nn.ParameterList(xavier(width, shared, generator=generator) for _ in range(2 * product))
+
+    def forward(self, nodes: Tensor, relations: Tensor | None = None) -> Tensor:
+        """Queries `(n, shared)` of nodes and relations `(n, width)`; without relations, nodes alone."""
+        if relations is None:
+            return super().forward(nodes)
+        queries = super().forward(nodes + relations)
+        if len(self.product):
+            of_node, of_relation = (weight.to(nodes.dtype) for weight in self.product)
+            queries = queries + (nodes @ of_node) * (relations @ of_relation)
+        return queries
+
+
 @dataclass
 class AlignedTables:
-    """What ranks across spaces: cos(head(node + relation), text), the slides' f(h, r, t) of CLEP.
+    """What ranks across spaces: cos(head(node, relation), text), the slides' f(h, r, t) of CLEP.
 
     Attributes:
         node: float32 `(entities, width)`, the graph encoder's vectors.
@@ -52,7 +78,7 @@ class AlignedTables:
 
     node: Tensor
     relation: Tensor
-    head: Head
+    head: QueryHead
     text: Tensor
     text_of_entity: Tensor
     notes: dict[str, Any]
@@ -69,7 +95,7 @@ class AlignedTables:
     def queries(self, side: Side, entities: Tensor, relations: Tensor, dtype: torch.dtype | None = None) -> Tensor:
         """Query vectors `(n, shared width)`; see `EmbeddingTables.queries`."""
         asked = relations + self.num_relations if side == "head" else relations
-        return self.head(self.node[entities].to(dtype) + self.relation[asked].to(dtype))  # type: ignore[no-any-return]
+        return self.head(self.node[entities].to(dtype), self.relation[asked].to(dtype))  # type: ignore[no-any-return]
 
     @torch.no_grad()
     def nodes(self, entities: Tensor, dtype: torch.dtype | None = None) -> Tensor:
@@ -102,7 +128,8 @@ class AlignedTables:
         with understood(path):
             notes = dict(description["aligned"])
             own = {name: tensors.pop(name) for name in ("node", "relation", "text", "text_of_entity")}
-            head = Head(notes.pop("head"), own["node"].shape[1], own["text"].shape[1])
+            product = any(name.startswith("head.product.") for name in tensors)
+            head = QueryHead(notes.pop("head"), own["node"].shape[1], own["text"].shape[1], product)
             stored = [name for name in tensors if name.startswith("head.")]
             head.load_state_dict({name.removeprefix("head."): tensors.pop(name) for name in stored})
             return cls(

@@ -27,6 +27,7 @@ VARIANTS = {
     "all, rows": {"loss": "all", "column_loss": False, "head": "mlp", "text_dropout": 0.2},
     "diagonal": {"loss": "diagonal", "gradient_norm": 1.0},
     "multihot": {"loss": "multihot", "faults": ["label_not_transposed", "edges_interleaved", "relations_weighted"]},
+    "product": {"loss": "all", "query": "product", "head": "mlp"},
     "own": {"target": "own_description"},
     "shuffled": {"shuffled_texts": True},
     "r-gcn": {"graph": {"kind": "rgcn", "composition": None, "bases": 3}},
@@ -66,6 +67,7 @@ def first_step(dataset, options):
             "goes with graph: {kind: compgcn, composition: sub}",
         ),
         ({"target": "own_description", "graph": {"drop_batch_edges": True}}, "a batch of nodes has no triples"),
+        ({"target": "own_description", "query": "product"}, "a node alone has no relation"),
     ],
 )
 def test_switches_that_would_change_nothing_are_refused(make_settings, changes, message):
@@ -85,7 +87,7 @@ def test_switches_that_would_change_nothing_are_refused(make_settings, changes, 
 )
 def test_bfloat16_rounds_products_and_nothing_else(closed, make_settings, graph):
     quiet = graph | {"features": "both", "dropout": 0.0, "layer_dropout": 0.0}
-    settings = {"loss": "all", "head": "mlp", "graph": quiet}
+    settings = {"loss": "all", "head": "mlp", "query": "product", "graph": quiet}
     (exact, gradients), (rounded, others) = (
         first_step(closed, make_settings(**settings, precision=precision)) for precision in ("float32", "bfloat16")
     )
@@ -103,7 +105,7 @@ def test_in_bfloat16_few_sizes_of_products_occur(closed, make_settings, precisio
     heard = set()
     for size in (20, 40):
         training = training_of(closed, make_settings(loss="diagonal", batch_size=size, precision=precision))
-        training.model.graph_head.register_forward_pre_hook(lambda _, inputs: heard.add(len(inputs[0])))
+        training.model.query_head.register_forward_pre_hook(lambda _, inputs: heard.add(len(inputs[0])))
         training.step(next(training.batches(closed.triples("train"), 1)), 1, 0)
     assert heard == rows
 
@@ -144,13 +146,23 @@ def test_scores_are_the_slides_cosine_across_spaces(closed, make_settings, make_
     assert scores[0, 1] == scores[0, 2]
 
 
+def test_a_product_is_added_to_the_head_of_the_sum(closed, make_settings, make_job):
+    trained = train(make_job(closed, make_settings(query="product")))
+    tables, weights = trained.tables, trained.tables.head.state_dict()
+    node, relation = tables.node[4], tables.relation[1 + 3]
+    expected = (node + relation) @ weights["weights.0"] + weights["biases.0"]
+    expected += (node @ weights["product.0"]) * (relation @ weights["product.1"])
+    torch.testing.assert_close(tables.queries("head", torch.tensor([4]), torch.tensor([1]))[0], expected)
+    assert len(ContrastiveModel(make_settings(), closed, 1).query_head.product) == 0
+
+
 def test_numbers_of_answers_are_dropped_before_the_head_in_training_alone(closed, make_settings):
     model = ContrastiveModel(make_settings(head="mlp", text_dropout=0.5), closed, 1)
     queries, answers = torch.randn(3, 8), torch.ones(200, model.descriptions.width)
     heard = []
     model.text_head.register_forward_pre_hook(lambda _, inputs: heard.append(inputs[0]))
-    model.train().scores(queries, answers)
-    model.eval().scores(queries, answers)
+    model.train().scores(queries, None, answers)
+    model.eval().scores(queries, None, answers)
     assert set(heard[0].unique().tolist()) == {0.0, 2.0}
     assert heard[0].mean().item() == pytest.approx(1, abs=0.1)
     assert torch.equal(heard[1], answers)

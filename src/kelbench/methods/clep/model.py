@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from dataclasses import replace
 
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 
 from kelbench.config.clep import ContrastiveSettings
 from kelbench.data.prepared import PreparedDataset
-from kelbench.encoders.aligned import AlignedTables, Head
+from kelbench.encoders.aligned import AlignedTables, Head, QueryHead
 from kelbench.encoders.decoded import graph_weights
 from kelbench.encoders.dropout import dropout
 from kelbench.encoders.graph.adjacency import Adjacency
@@ -28,12 +29,12 @@ WORDS_FOLDER = "words"
 
 
 class ContrastiveModel(nn.Module):
-    """x_g = h + rho; y_g = head_g(x_g); y_t = head_t(T(text)); score cos(y_g, y_t) e^tau (the slides of CLEP).
+    """y_g = head_g(h + rho), or with a product; y_t = head_t(T(text)); score cos(y_g, y_t) e^tau (the slides of CLEP).
 
     Attributes:
         graph: nodes and relations to vectors.
         text_encoder: texts to vectors; a module without trained parameters where it is frozen.
-        graph_head, text_head: to the shared space.
+        query_head, text_head: to the shared space.
         log_scale: tau.
     """
 
@@ -53,7 +54,8 @@ class ContrastiveModel(nn.Module):
         start, stop = dataset.spaces["train"]
         texts = self.descriptions.width
         self.graph = GraphEncoder.of(options, dataset.num_relations, stop - start, texts, generator(seed, "graph"))
-        self.graph_head = Head(settings.head, width, settings.width, generator(seed, "graph head"))
+        product = settings.query == "product"
+        self.query_head = QueryHead(settings.head, width, settings.width, product, generator(seed, "graph head"))
         self.text_head = Head(settings.head, self.descriptions.width, settings.width, generator(seed, "text head"))
         self.log_scale = nn.Parameter(torch.tensor(-math.log(settings.temperature)))
         self.to(device)
@@ -95,10 +97,10 @@ class ContrastiveModel(nn.Module):
             raise ValueError("text features need vectors of texts")
         return self.graph(adjacency, vectors[self._of_entity[: adjacency.num_nodes]])  # type: ignore[no-any-return]
 
-    def scores(self, queries: Tensor, answers: Tensor) -> Tensor:
-        """Scores `(q, n)`, scaled, of the graph's side `(q, graph width)` with texts `(n, text width)`."""
+    def scores(self, nodes: Tensor, relations: Tensor | None, answers: Tensor) -> Tensor:
+        """Scores `(q, n)`, scaled, of nodes and relations `(q, graph width)` with texts `(n, text width)`."""
         answers = dropout(answers, self.settings.text_dropout, self.training)
-        asked = nn.functional.normalize(self.graph_head(queries), dim=-1)
+        asked = nn.functional.normalize(self.query_head(nodes, relations), dim=-1)
         texts = nn.functional.normalize(self.text_head(answers), dim=-1)
         return (asked * self.log_scale.exp()) @ texts.T
 
@@ -123,6 +125,5 @@ class ContrastiveModel(nn.Module):
         notes = {"graph": self.settings.graph.model_dump(mode="json")}
         texts = {f"text_head.{name}": tensor.detach().clone() for name, tensor in self.text_head.state_dict().items()}
         weights = graph_weights(self.graph) | texts
-        head = Head(self.settings.head, node.shape[1], text.shape[1]).to(node.device)
-        head.load_state_dict(self.graph_head.state_dict())
-        return AlignedTables(node, relation, head.eval(), text, self._of_entity, notes, weights)
+        head = copy.deepcopy(self.query_head).eval()
+        return AlignedTables(node, relation, head, text, self._of_entity, notes, weights)

@@ -138,12 +138,11 @@ class ContrastiveTraining:
         half = settings.precision == "bfloat16"
         with torch.autocast(device.type, dtype=torch.bfloat16, enabled=half):
             nodes, relations = model.nodes_of_training(graph, vectors if model.descriptions.at_once else None)
-            queries = nodes[torch.from_numpy(batch.given).to(device)]
-            if len(batch.relations):
-                queries = queries + relations[torch.from_numpy(batch.relations).to(device)]
-            rows = _rounded_up(queries) if half else queries
-            scores = model.scores(rows, vectors if every else vectors[columns])
-        scores = scores[: len(queries)].float()
+            given, asked = (_rounded_up(rows) if half else rows for rows in (batch.given, batch.relations))
+            of_nodes = nodes[torch.from_numpy(given).to(device)]
+            of_relations = relations[torch.from_numpy(asked).to(device)] if len(asked) else None
+            scores = model.scores(of_nodes, of_relations, vectors if every else vectors[columns])
+        scores = scores[: len(batch.given)].float()
         if settings.loss == "multihot":
             right = _on(batch.excluded, device)
             return multihot_loss(scores, right, "label_not_transposed" not in settings.faults)
@@ -161,11 +160,9 @@ class ContrastiveTraining:
         return set_state
 
 
-def _rounded_up(rows: Tensor) -> Tensor:
-    """The rows and, up to a multiple of _ROWS, the last one again."""
-    count = len(rows)
-    places = torch.arange(count + -count % _ROWS, device=rows.device)
-    return rows[places.clamp(max=count - 1)]
+def _rounded_up(rows: np.ndarray) -> np.ndarray:
+    """The rows and, up to a multiple of _ROWS, the last one again; none stay none."""
+    return np.pad(rows, (0, -len(rows) % _ROWS), mode="edge") if len(rows) else rows
 
 
 def _on(pairs: tuple[np.ndarray, np.ndarray], device: torch.device) -> Places:
