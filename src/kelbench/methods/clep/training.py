@@ -162,7 +162,7 @@ class ContrastiveTraining:
 
 def _rounded_up(rows: np.ndarray) -> np.ndarray:
     """The rows and, up to a multiple of _ROWS, the last one again; none stay none."""
-    return np.pad(rows, (0, -len(rows) % _ROWS), mode="edge") if len(rows) else rows
+    return np.pad(rows, (0, -len(rows) % _ROWS), mode="edge")
 
 
 def _on(pairs: tuple[np.ndarray, np.ndarray], device: torch.device) -> Places:
