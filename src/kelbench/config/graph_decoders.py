@@ -80,6 +80,12 @@ class GraphDecoderSettings(Settings):
     decay: bool = Field(False, description="the rate falls to 0 after the warm-up; it stays constant otherwise")
     gradient_norm: PositiveFloat | None = Field(None, description="gradients are scaled down to this norm")
     batch_size: Positive = Field(description="answers of whole queries a step, of both directions, about as many")
+    precision: Literal["float32", "bfloat16"] = Field(
+        "float32",
+        description="of the dense products of graph encoder, mapping, decoder and scores in training: bfloat16 keeps 8 "
+        "bits of each factor and product, and is faster on GPUs and on processors that multiply it; distances stay "
+        "float32",
+    )
     epochs: Positive = Field(description="at most this many passes over the training triples, each in both directions")
     early_stopping: EarlyStopping = Field(description="when to validate, and when to stop")
     max_minutes: PositiveFloat | None = Field(

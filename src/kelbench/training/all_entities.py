@@ -62,6 +62,7 @@ def binary_cross_entropy_over_entities(
     answers: Tensor,
     label_smoothing: float = 0.0,
     margin: float = 0.0,
+    precision: Precision = "float32",
     block_bytes: int = SCORE_BLOCK_BYTES,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Mean over all (query, candidate) pairs of -y log sigmoid(s) - (1 - y) log sigmoid(-s), and its gradients.
@@ -78,6 +79,7 @@ def binary_cross_entropy_over_entities(
         answers: int64, on the host, none twice for one query.
         label_smoothing: e.
         margin: added to all scores.
+        precision: as in `cross_entropy_over_entities`.
         block_bytes: memory for the scores of the queries that are scored together.
 
     Returns:
@@ -96,7 +98,7 @@ def binary_cross_entropy_over_entities(
         gradient.view(-1)[places] -= 1 - label_smoothing
         return gradient.div_(pairs), share / pairs
 
-    return _over_blocks(sigmoid, similarity, queries, candidates, offsets, answers, "float32", block_bytes)
+    return _over_blocks(sigmoid, similarity, queries, candidates, offsets, answers, precision, block_bytes)
 
 
 def _over_blocks(

@@ -25,6 +25,9 @@ VARIANTS = {
     "r-gcn": {"graph": {"kind": "rgcn", "composition": None, "bases": 3, "drop_batch_edges": True}, **BINARY},
     "no edges": {"graph": {"adjacency": "none"}},
     "random edges": {"graph": {"adjacency": "random"}},
+    "bfloat16": {"precision": "bfloat16", "entity_bias": True},
+    "bfloat16 conve": {"precision": "bfloat16", "decoder": "conve", **BINARY},
+    "bfloat16 transe": {"precision": "bfloat16", "decoder": "transe"},
 }
 
 
@@ -36,6 +39,26 @@ def dataset(small_graph):
 def training_of(dataset, options, seed=1, start=None):
     model = GraphDecoder(options, dataset, seed, start)
     return GraphDecoderTraining(model, np.asarray(dataset.triples("train")), dataset.num_relations, seed)
+
+
+@pytest.mark.parametrize("changes", [{}, {"entity_bias": True, **BINARY}, {"decoder": "rescal"}, {"decoder": "conve"}])
+def test_bfloat16_rounds_products_and_nothing_else(dataset, make_settings, changes):
+    settings = {"graph": {"dropout": 0.0, "layer_dropout": 0.0}} | changes
+    if changes.get("decoder") == "conve":
+        undropped = {"feature_dropout": 0.0, "hidden_dropout": 0.0}
+        settings["convolution"] = {"kernel": 3, "filters": 5, "rows": 2, "columns": 4, **undropped}
+    losses, gradients = [], []
+    for precision in ("float32", "bfloat16"):
+        training = training_of(dataset, make_settings(**settings, precision=precision))
+        losses.append(training.step(next(training.batches(dataset.triples("train"), 1)), 1, 0))
+        gradients.append({name: weight.grad for name, weight in training.model.named_parameters()})
+    exact, rounded = losses
+    assert rounded.dtype == torch.float32
+    assert rounded != exact and rounded.item() == pytest.approx(exact.item(), rel=0.01)
+    for name, gradient in gradients[0].items():
+        assert gradients[1][name].dtype == torch.float32
+        if gradient.norm() > 1e-4:
+            assert torch.cosine_similarity(gradient.flatten(), gradients[1][name].flatten(), 0) > 0.97, name
 
 
 @pytest.mark.parametrize("name", VARIANTS)

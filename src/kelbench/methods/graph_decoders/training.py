@@ -79,10 +79,12 @@ class GraphDecoderTraining:
     # ---- one batch
 
     def _learn(self, batch: QueryBatch) -> Tensor:
-        model = self.model
-        nodes, relations = model.encode(self._graph_of(batch))
-        given, asked = batch.given.to(nodes.device), batch.relations.to(nodes.device)
-        queries, answers = model.queries(nodes, relations, given, asked), model.answers(nodes)
+        model, device = self.model, self.model.graph.relation.device
+        given, asked = batch.given.to(device), batch.relations.to(device)
+        half = self.settings.precision == "bfloat16"
+        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=half):
+            nodes, relations = model.encode(self._graph_of(batch))
+            queries, answers = model.queries(nodes, relations, given, asked).float(), model.answers(nodes).float()
         loss, *gradients = self._loss(queries.detach(), answers.detach(), batch)
         torch.autograd.backward([queries, answers], gradients)
         return loss
@@ -91,8 +93,9 @@ class GraphDecoderTraining:
         settings, similarity = self.settings, self.model.decoder.similarity
         scored = similarity, queries, answers, batch.offsets, batch.answers
         if settings.loss == "cross_entropy":
-            return cross_entropy_over_entities(*scored, "float32")
-        return binary_cross_entropy_over_entities(*scored, settings.label_smoothing, settings.margin or 0.0)
+            return cross_entropy_over_entities(*scored, settings.precision)
+        smoothing, margin = settings.label_smoothing, settings.margin or 0.0
+        return binary_cross_entropy_over_entities(*scored, smoothing, margin, settings.precision)
 
     def _graph_of(self, batch: QueryBatch) -> Adjacency:
         graph = self.model.training_graph
