@@ -14,11 +14,13 @@ from pathlib import Path
 
 from documents import begin_marker, write_from_leaderboards
 from runs_tables import titled_linking, titled_tables
+from tuning_tables import titled_tuning
 
 from kelbench.report.board import Board
+from kelbench.report.clep import is_of_clep
 
 KEPT = Path("results/reference")
-EXPERIMENTS = ("clep", "clep-ablations", "clep-inductive", "clep-disambiguation")
+EXPERIMENTS = ("clep", "clep-ablations", "clep-inductive", "clep-fine-tuning", "clep-disambiguation")
 LEADERBOARDS = [path for name in EXPERIMENTS if (path := KEPT / name / "leaderboard.json").is_file()]
 DOCUMENT = Path("docs/clep-public.md")
 BEGIN = begin_marker("write_clep_public")
@@ -32,9 +34,9 @@ def main() -> None:
 
 
 def tables(boards: list[Board]) -> str:
-    """Link prediction, then entity linking, a table for each dataset of each experiment."""
-    predicted = titled_tables(boards, lambda method: method.startswith("CLEP"), _FURTHER, ceilings=True)
-    return "\n\n".join([predicted, *titled_linking(boards)])
+    """Link prediction, fine-tuning, then entity linking, a table for each dataset of each experiment."""
+    predicted = titled_tables(boards, is_of_clep, _FURTHER, ceilings=True)
+    return "\n\n".join([predicted, *titled_tuning(boards), *titled_linking(boards)])
 
 
 if __name__ == "__main__":

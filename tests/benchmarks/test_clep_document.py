@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from kelbench.base.errors import UserError
 from kelbench.report.board import Board
 
 TITLE = {
@@ -74,6 +75,36 @@ def test_the_page_of_public_graphs_has_what_else_the_slides_claim_and_what_ties_
     assert "| Hits@10 | Hits@1 | MR | MRR, ties optimistic |" in told
     assert "| 0.750 | 0.250 | 198 | 0.9000 | name (0.990) |" in told
     assert "| kepler |" not in told
+
+
+def test_fine_tuning_is_told_with_its_curves_in_numbers(script, board):
+    content = json.loads(board.read_text())
+    for run, mean in (("gcn", 0.35), ("tuned", 0.25)):
+        settings = {"decoder": "distmult", "start": "clep" if run == "tuned" else None}
+        told = {"kind": "knowledge embedding", "method": "CompGCN DistMult", "settings": settings, "seeds": [1, 2]}
+        content["runs"]["a"][run] = told
+        row = next(
+            row for row in content["rows"] if (row["dataset"], row["run"], row["metric"]) == ("a", "clep", "mrr")
+        )
+        content["rows"].append(row | {"run": run, "mean": mean})
+        for seed in (1, 2):
+            folder = board.parent / "a" / run / f"seed-{seed}"
+            folder.mkdir(parents=True)
+            values = [mean / epoch + seed / 100 for epoch in range(1, 8)]
+            lines = [json.dumps({"epoch": 2 * epoch, "validation_mrr": v}) for epoch, v in enumerate(values, 1)]
+            (folder / "curve.jsonl").write_text("\n".join(lines))
+    item = {"dataset": "a", "run": "tuned", "compared_with": "gcn", "decoder": "distmult", "began": "pre-training"}
+    item |= {"other_began": "random", "metric": "mrr", "difference": -0.1, "interval": [-0.2, -0.05]}
+    content["fine_tuning"] = [item | {"p": 0.01, "p_holm": 0.02, "n_seeds": 2}]
+    board.write_text(json.dumps(content))
+    differences, curves = script("tuning_tables").titled_tuning([Board(board)])
+    assert "| CompGCN DistMult; tuned | from random weights; gcn | 0.250 | 0.350 | **\N{MINUS SIGN}0.100" in differences
+    assert "never ahead, to epoch 14" in differences
+    assert "| run | epoch 2 | epoch 4 | epoch 8 | epoch 14 |" in curves
+    assert "| tuned | 0.2650 | 0.1400 | 0.0775 | 0.0507 |" in curves
+    (board.parent / "a/gcn/seed-2/curve.jsonl").unlink()
+    with pytest.raises(UserError, match=r"seed-2/curve\.jsonl"):
+        script("tuning_tables").titled_tuning([Board(board)])
 
 
 def test_the_document_is_written_between_its_markers(script, board, tmp_path, monkeypatch):

@@ -179,8 +179,8 @@ def test_nothing_is_said_of_a_lead_over_an_under_trained_baseline(made_up, skill
     ]
     below = mean < 0.33  # what the order of DistMult asks of its lower method
     assert below == (skill == 0.5)
-    assert ("no verdict: gcn is below 0.33" in differences["tuned", "gcn"]) == below
-    assert "no verdict" not in differences["tuned", "warm"]
+    for other in ("gcn", "warm"):
+        assert ("no verdict: gcn is below 0.33" in differences["tuned", other]) == below
 
 
 def test_fine_tuning_is_drawn_and_compared_with_other_beginnings(made_up):

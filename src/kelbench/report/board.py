@@ -19,6 +19,7 @@ class Board:
     """A leaderboard that has been read.
 
     Attributes:
+        path: where it was read; curves and provenance of its runs lie beside it.
         content: the whole of leaderboard.json.
     """
 
@@ -28,6 +29,7 @@ class Board:
         Raises:
             UserError: it is missing or is no leaderboard.
         """
+        self.path = path
         self.content: dict[str, Any] = read_json(path)
         if not isinstance(self.content, dict) or any(part not in self.content for part in _PARTS):
             raise UserError(f"{path}: expected a leaderboard with {', '.join(_PARTS)}; run kelbench leaderboard again")

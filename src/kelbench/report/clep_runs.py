@@ -154,8 +154,8 @@ def tuning_view(board: Board, dataset: str, curves: Curves) -> TuningView | None
         Column("Validation MRR"),
         Column("Settings that differ"),
     ]
-    gates = _gates(board, dataset)
-    rows = [_tuning_row(board, dataset, item, curves, gates) for item in items]
+    below = _under_trained(board, dataset, items)
+    rows = [_tuning_row(board, dataset, item, curves, below.get(item["run"])) for item in items]
     title = board.title(dataset)
     table = Table(
         f"fine-tuning-{dataset}",
@@ -166,27 +166,34 @@ def tuning_view(board: Board, dataset: str, curves: Curves) -> TuningView | None
     return TuningView(title, _tuning_charts(items, curves), table)
 
 
-def _gates(board: Board, dataset: str) -> dict[str, float]:
-    """Method -> the test MRR that it must reach before a run above it says anything, by the claims on the dataset."""
+def _under_trained(board: Board, dataset: str, items: list[Record]) -> dict[str, str]:
+    """Run -> which run from random weights, that it is compared with, is below what a claim asks of it, and of what."""
     claims = [claim for claim in board.content["claims"] if claim["dataset"] == dataset]
-    return {claim["lower"]: claim["lower_at_least"] for claim in claims if claim.get("lower_at_least") is not None}
+    gates = {claim["lower"]: claim["lower_at_least"] for claim in claims if claim.get("lower_at_least") is not None}
+    below = {}
+    for item in items:
+        other = item["compared_with"]
+        row, gate = board.row(dataset, other), gates.get(board.runs(dataset)[other]["method"])
+        if item["other_began"] == "random" and row is not None and gate is not None and row["mean"] < gate:
+            below[item["run"]] = f"{other} is below {gate:g}"
+    return below
 
 
-def _tuning_row(board: Board, dataset: str, item: Record, curves: Curves, gates: dict[str, float]) -> list[Cell]:
+def _tuning_row(board: Board, dataset: str, item: Record, curves: Curves, under_trained: str | None) -> list[Cell]:
     run, other = item["run"], item["compared_with"]
     low, high = item["interval"]
     notes: tuple[str, ...] = (f"{signed(low)} to {signed(high)}", f"{p_value(item['p_holm'])} (Holm)")
-    row, gate = board.row(dataset, other), gates.get(board.runs(dataset)[other]["method"])
-    under_trained = row is not None and gate is not None and row["mean"] < gate
-    if under_trained:
-        notes += (f"no verdict: {other} is below {gate:g}",)
+    # What an under-trained baseline says of pre-training says nothing beside the controls either.
+    if under_trained is not None:
+        notes += (f"no verdict: {under_trained}",)
     changes = [line for line in _changes(board, dataset, run, other) if not line.startswith("start:")]
+    strong = under_trained is None and (low > 0 or high < 0)
     return [
         Cell(board.runs(dataset)[run]["method"], notes=(run,)),
         Cell(_BEGINNINGS[item["other_began"]], notes=(other,)),
         _mrr(board, dataset, run),
         _mrr(board, dataset, other),
-        Cell(signed(item["difference"]), item["difference"], notes, strong=not under_trained and (low > 0 or high < 0)),
+        Cell(signed(item["difference"]), item["difference"], notes, strong=strong),
         Cell(lead(_validation(curves, run), _validation(curves, other))),
         Cell(changes[0], notes=tuple(changes[1:])) if changes else Cell("none"),
     ]
