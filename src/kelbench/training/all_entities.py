@@ -13,6 +13,8 @@ from kelbench.scoring import Similarity, similarity_matrix
 
 Precision = Literal["float32", "bfloat16"]
 SCORE_BLOCK_BYTES = 32 << 20
+# On processors torch keeps a compiled product, with its memory, for every number of rows that it multiplies in bfloat16.
+_BFLOAT16_ROWS = 64
 
 # (scores of a block of queries `(b, n)`, the answers' positions in them flattened, which queries these are) -> the
 # loss's gradient with respect to the scores, and the block's share of the loss.
@@ -117,6 +119,8 @@ def _over_blocks(
     total = queries.new_zeros(())
     per_block = max(1, int(block_bytes // (len(candidates) * candidates.element_size())))
     rounded = candidates.bfloat16() if precision == "bfloat16" and similarity == "dot" else candidates
+    if rounded.dtype == torch.bfloat16:
+        per_block = max(_BFLOAT16_ROWS, per_block - per_block % _BFLOAT16_ROWS)
     for begin in range(0, len(queries), per_block):
         which = slice(begin, min(begin + per_block, len(queries)))
         here = slice(int(offsets[which.start]), int(offsets[which.stop]))
@@ -124,11 +128,11 @@ def _over_blocks(
         places = places.to(queries.device, non_blocking=True)
         block = queries[which]
         if similarity == "dot":
-            block = block.to(rounded.dtype)
-            scores = torch.mm(block, rounded.T).to(queries.dtype)
+            block = _rounded_up(block.to(rounded.dtype))
+            scores = torch.mm(block, rounded.T)[: which.stop - which.start].to(queries.dtype)
             upstream, share = block_loss(scores, places, which)
-            upstream = upstream.to(rounded.dtype)
-            query_gradient[which] = torch.mm(upstream, rounded)
+            upstream = _rounded_up(upstream.to(rounded.dtype))
+            query_gradient[which] = torch.mm(upstream, rounded)[: which.stop - which.start]
             candidate_gradient += torch.mm(upstream.T, block)
         else:
             leaves = block.detach().requires_grad_(), candidates.detach().requires_grad_()
@@ -138,6 +142,11 @@ def _over_blocks(
             candidate_gradient += part
         total += share
     return total, query_gradient, candidate_gradient
+
+
+def _rounded_up(rows: Tensor) -> Tensor:
+    """The rows; in bfloat16 with rows of zeros, up to a multiple of _BFLOAT16_ROWS."""
+    return F.pad(rows, (0, 0, 0, -len(rows) % _BFLOAT16_ROWS)) if rows.dtype == torch.bfloat16 else rows
 
 
 def _softmax_gradient(scores: Tensor, places: Tensor, weights: Tensor, pairs: int) -> tuple[Tensor, Tensor]:
