@@ -154,8 +154,11 @@ def _softmax_gradient(scores: Tensor, places: Tensor, weights: Tensor, pairs: in
 
     `places` are the answers' positions in the flattened scores, `weights` `(queries,)` their answers over all pairs.
     """
-    normalizer = torch.logsumexp(scores, dim=1)
-    share = (weights * normalizer).sum() - scores.view(-1)[places].sum() / pairs
-    gradient = (scores - normalizer[:, None]).exp_().mul_(weights[:, None])
+    # As logsumexp and softmax together, with one exponential of each score instead of two.
+    top = scores.amax(dim=1)
+    exponentials = (scores - top[:, None]).exp_()
+    sums = exponentials.sum(dim=1)
+    share = (weights * (top + sums.log())).sum() - scores.view(-1)[places].sum() / pairs
+    gradient = exponentials.mul_((weights / sums)[:, None])
     gradient.view(-1)[places] -= 1 / pairs
     return gradient, share
