@@ -168,6 +168,17 @@ def test_all_entities_in_small_blocks_and_in_bfloat16(similarity):
         assert similarity != "dot" or not torch.equal(found, rounded)
 
 
+@pytest.mark.parametrize(("precision", "rows"), [("bfloat16", {64, 128}), ("float32", {7, 90})])
+def test_in_bfloat16_few_sizes_of_products_occur(monkeypatch, precision, rows):
+    # torch would keep a compiled product, with megabytes of its own, for each number of queries.
+    heard, multiply = set(), torch.mm
+    monkeypatch.setattr(torch, "mm", lambda left, right: (heard.update(left.shape), multiply(left, right))[1])
+    for number in (7, 90):
+        queries, answers = torch.randn(number, 16), torch.arange(number) % 40
+        cross_entropy_over_entities("dot", queries, torch.randn(40, 16), torch.arange(number + 1), answers, precision)
+    assert heard - {16, 40} == rows
+
+
 def test_bfloat16_costs_little_quality(prepared_folder):
     dataset = PreparedDataset(prepared_folder / "kinships")
     ranker = SplitRanker(dataset, "test", dataset.protocols("test")[0])
