@@ -103,7 +103,9 @@ def _mean(board: Board, dataset: str, run: str, metric: str, ties: str = "realis
 
 def _ceiling(board: Board, dataset: str, run: str) -> Cell:
     source, oracle = texts_read(board, dataset, run)
-    if source is None or oracle is None:
+    # A decoder tells entities of one text apart.
+    decoded = board.runs(dataset)[run]["settings"].get("decoder") is not None
+    if source is None or oracle is None or decoded:
         return _NONE
     return Cell(f"{source.replace('_', ' ')} ({oracle:.3f})")
 

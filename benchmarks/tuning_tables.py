@@ -52,6 +52,7 @@ def _by_epoch(title: str, curves: Curves) -> Table:
     rows = [
         [Cell(run), *(Cell(f"{values[epoch]:.4f}") if epoch in values else _NONE for epoch in epochs)]
         for run, values in series.items()
+        if values.keys() & epochs
     ]
     return Table("tuning-epochs", f"{title}: validation MRR by epoch", columns, [Group(rows)])
 
