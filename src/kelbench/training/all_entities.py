@@ -13,7 +13,7 @@ from kelbench.scoring import Similarity, similarity_matrix
 
 Precision = Literal["float32", "bfloat16"]
 SCORE_BLOCK_BYTES = 32 << 20
-# On processors torch keeps a compiled product, with its memory, for every number of rows that it multiplies in bfloat16.
+# On a CPU torch keeps a compiled product, with its memory, for every number of rows that it multiplies in bfloat16.
 _BFLOAT16_ROWS = 64
 
 # (scores of a block of queries `(b, n)`, the answers' positions in them flattened, which queries these are) -> the
