@@ -42,6 +42,14 @@ def test_runs_without_validation_have_no_chart():
     assert band_chart("t", "d", {"a": [[], []]}) is None
 
 
+def test_bands_fill_the_drawing_however_near_each_other_lines_are():
+    chart = band_chart("t", "d", {"a": [[(2, 0.262), (30, 0.298)]], "b": [[(2, 0.24), (30, 0.295)]]})
+    assert [tick.label for tick in chart.y_ticks] == ["0.24", "0.26", "0.28", "0.3"]
+    lowest = chart.lines[1].points.split()[0]
+    assert float(lowest.split(",")[1]) == HEIGHT - BOTTOM
+    assert band_chart("t", "d", {"a": [[(2, 0.25)]]}).y_ticks[0].label == "0"
+
+
 def test_each_line_that_a_chart_may_have_looks_like_no_other():
     style = (Path(charts.__file__).parent / "templates/style.css").read_text()
     looks = [

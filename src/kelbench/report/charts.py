@@ -56,6 +56,8 @@ def density_chart(title: str, description: str, densities: dict[str, list[float]
 def band_chart(title: str, description: str, runs: dict[str, list[Series]]) -> Chart | None:
     """The mean of each run over its seeds, in a band from the least to the greatest; None where there is no point.
 
+    The upright axis begins near the least value, not at 0: what is looked for are the gaps between lines.
+
     Args:
         title: above the drawing.
         description: what it shows, in words.
@@ -66,8 +68,10 @@ def band_chart(title: str, description: str, runs: dict[str, list[Series]]) -> C
     if not shared:
         return None
     last = max(points[-1][0] for points in shared.values())
-    ticks = nice_ticks(0.0, max(max(values) for points in shared.values() for _, values in points))
-    frame = Frame(last, 0.0, ticks[-1])
+    drawn = [value for points in shared.values() for _, values in points for value in values]
+    low, high = min(drawn), max(drawn)
+    ticks = nice_ticks(low if low < high else 0.0, high)
+    frame = Frame(last, ticks[0], ticks[-1])
     lines = []
     for name, points in shared.items():
         mean = thinned([(x, sum(values) / len(values)) for x, values in points])
