@@ -168,14 +168,18 @@ def test_all_entities_in_small_blocks_and_in_bfloat16(similarity):
         assert similarity != "dot" or not torch.equal(found, rounded)
 
 
-@pytest.mark.parametrize(("precision", "rows"), [("bfloat16", {64, 128}), ("float32", {7, 90})])
-def test_in_bfloat16_few_sizes_of_products_occur(monkeypatch, precision, rows):
+@pytest.mark.parametrize(
+    ("precision", "fit", "rows"),
+    [("bfloat16", 1000, {64, 128}), ("float32", 1000, {7, 90}), ("bfloat16", 3, {3}), ("bfloat16", 1, {1})],
+)
+def test_in_bfloat16_few_sizes_of_products_occur_and_none_beyond_a_block(monkeypatch, precision, fit, rows):
     # torch would keep a compiled product, with megabytes of its own, for each number of queries.
     heard, multiply = set(), torch.mm
     monkeypatch.setattr(torch, "mm", lambda left, right: (heard.update(left.shape), multiply(left, right))[1])
     for number in (7, 90):
         queries, answers = torch.randn(number, 16), torch.arange(number) % 40
-        cross_entropy_over_entities("dot", queries, torch.randn(40, 16), torch.arange(number + 1), answers, precision)
+        asked = torch.arange(number + 1), answers
+        cross_entropy_over_entities("dot", queries, torch.randn(40, 16), *asked, precision, fit * 40 * 4)
     assert heard - {16, 40} == rows
 
 

@@ -119,8 +119,9 @@ def _over_blocks(
     total = queries.new_zeros(())
     per_block = max(1, int(block_bytes // (len(candidates) * candidates.element_size())))
     rounded = candidates.bfloat16() if precision == "bfloat16" and similarity == "dot" else candidates
-    if rounded.dtype == torch.bfloat16:
-        per_block = max(_BFLOAT16_ROWS, per_block - per_block % _BFLOAT16_ROWS)
+    # Never more than a block: of many candidates a few queries fill it.
+    multiple = min(_BFLOAT16_ROWS, per_block) if rounded.dtype == torch.bfloat16 else 1
+    per_block -= per_block % multiple
     for begin in range(0, len(queries), per_block):
         which = slice(begin, min(begin + per_block, len(queries)))
         here = slice(int(offsets[which.start]), int(offsets[which.stop]))
@@ -128,10 +129,10 @@ def _over_blocks(
         places = places.to(queries.device, non_blocking=True)
         block = queries[which]
         if similarity == "dot":
-            block = _rounded_up(block.to(rounded.dtype))
+            block = _rounded_up(block.to(rounded.dtype), multiple)
             scores = torch.mm(block, rounded.T)[: which.stop - which.start].to(queries.dtype)
             upstream, share = block_loss(scores, places, which)
-            upstream = _rounded_up(upstream.to(rounded.dtype))
+            upstream = _rounded_up(upstream.to(rounded.dtype), multiple)
             query_gradient[which] = torch.mm(upstream, rounded)[: which.stop - which.start]
             candidate_gradient += torch.mm(upstream.T, block)
         else:
@@ -144,9 +145,9 @@ def _over_blocks(
     return total, query_gradient, candidate_gradient
 
 
-def _rounded_up(rows: Tensor) -> Tensor:
-    """The rows; in bfloat16 with rows of zeros, up to a multiple of _BFLOAT16_ROWS."""
-    return F.pad(rows, (0, 0, 0, -len(rows) % _BFLOAT16_ROWS)) if rows.dtype == torch.bfloat16 else rows
+def _rounded_up(rows: Tensor, multiple: int) -> Tensor:
+    """The rows, and rows of zeros up to a multiple."""
+    return F.pad(rows, (0, 0, 0, -len(rows) % multiple)) if len(rows) % multiple else rows
 
 
 def _softmax_gradient(scores: Tensor, places: Tensor, weights: Tensor, pairs: int) -> tuple[Tensor, Tensor]:
