@@ -1,10 +1,12 @@
 """Dropout: how much, where, and the same of a gradient."""
 
 import numba
+import numpy as np
 import pytest
 import torch
 
 from kelbench.encoders.dropout import dropout
+from kelbench.kernels.dropout import LEVELS, drop
 
 
 def dropped(values, probability, seed=1):
@@ -20,7 +22,7 @@ def test_each_number_is_dropped_with_the_probability_and_kept_ones_make_up_for_i
     sd = (probability * (1 - probability) / n) ** 0.5
     assert abs(share.mean() - probability) < 5 * sd + 2**-17
     assert kept.unique().tolist() == pytest.approx([0, 1 / (1 - probability)], rel=1e-4)
-    # Neighbours in a row, which one draw decides, and numbers of two draws are dropped independently.
+    # The draws of neighbours, in a row and in a column, are hashes of neighbouring numbers.
     for step in (1, 2, 3, 4, 301):
         both = (share.flatten()[step:] * share.flatten()[:-step]).mean()
         assert abs(both - probability**2) < 0.006
@@ -28,6 +30,20 @@ def test_each_number_is_dropped_with_the_probability_and_kept_ones_make_up_for_i
         assert share.mean(axis).std() == pytest.approx(
             (probability * (1 - probability) / kept.shape[axis]) ** 0.5, rel=0.2
         )
+
+
+@pytest.mark.parametrize("bit", [0, 1, 31, 32, 33, 62])
+def test_keys_that_differ_in_a_bit_drop_independently(bit):
+    values, shares = np.ones(300_000, np.float32), []
+    for key in (2**61 + 12345, (2**61 + 12345) ^ (1 << bit)):
+        kept = np.empty_like(values)
+        drop(values, np.uint64(key), np.uint64(0.3 * LEVELS), np.float32(1), kept)
+        shares.append(kept == 0)
+    sd = (0.09 * 0.91 / len(values)) ** 0.5
+    assert abs((shares[0] & shares[1]).mean() - 0.09) < 5 * sd
+    # Nor is one the other, moved: their neighbours are independent too.
+    for step in (1, 2, 16):
+        assert abs((shares[0][step:] & shares[1][:-step]).mean() - 0.09) < 5 * sd
 
 
 def test_the_gradient_passes_where_the_value_did():

@@ -17,7 +17,7 @@ def dropout(values: Tensor, probability: float, training: bool) -> Tensor:
 
     torch's global generator decides. On the CPU one draw of it becomes the key of a compiled loop, since torch's own
     draws, a number at a time in one thread, take as long there as the products around them; probabilities are
-    rounded to multiples of 2^-16.
+    rounded to multiples of 2^-32.
 
     Args:
         values: float32 of any shape.
