@@ -25,10 +25,10 @@ def drop(values: np.ndarray, key: int, dropped: int, scale: np.float32, kept: np
         scale: float32.
         kept: float32 `(n,)`, filled.
     """
-    key = (key ^ (key >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    key = (key ^ (key >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    key = key ^ (key >> np.uint64(31))
-    low, high = np.uint32(key), np.uint32(key >> np.uint64(32))
+    hashed = (key ^ (key >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    hashed = (hashed ^ (hashed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    hashed = hashed ^ (hashed >> np.uint64(31))
+    low, high = np.uint32(hashed), np.uint32(hashed >> np.uint64(32))
     for block in prange(_BLOCKS):
         # Draws of 32 bits, each cut to them at once: processors hash sixteen at a time so.
         for i in range(block * len(values) // _BLOCKS, (block + 1) * len(values) // _BLOCKS):
