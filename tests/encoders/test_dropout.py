@@ -79,6 +79,16 @@ def test_nothing_and_everything():
     assert dropped(values[:0], 0.5).shape == (0, 3)
 
 
+def test_bfloat16_drops_the_places_of_float32_and_rounds_what_is_kept():
+    values = torch.randn(301, 7).bfloat16().requires_grad_()
+    kept, wider = dropped(values, 0.3), dropped(values.detach().float(), 0.3)
+    assert kept.dtype == torch.bfloat16
+    assert torch.equal(kept, wider.bfloat16())
+    upstream = torch.randn(301, 7).bfloat16()
+    kept.backward(upstream)
+    assert torch.equal(values.grad, (upstream.float() * (wider != 0) / 0.7).bfloat16())
+
+
 def test_other_dtypes_are_torchs():
     kept = dropped(torch.ones(100, 100, dtype=torch.float64), 0.5)
     assert kept.dtype == torch.float64

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
-from kelbench.kernels.dropout import LEVELS, drop
+from kelbench.kernels.dropout import LEVELS, drop, drop_unscaled
 
 
 def dropout(values: Tensor, probability: float, training: bool) -> Tensor:
@@ -20,13 +20,13 @@ def dropout(values: Tensor, probability: float, training: bool) -> Tensor:
     rounded to multiples of 2^-32.
 
     Args:
-        values: float32 of any shape.
+        values: of any shape; float32 or bfloat16 for the compiled loop.
         probability: from 0 to 1.
         training: False for the values as they are.
     """
     if not training or probability == 0:
         return values
-    if values.device.type != "cpu" or values.dtype != torch.float32:
+    if values.device.type != "cpu" or values.dtype not in (torch.float32, torch.bfloat16):
         return F.dropout(values, probability)
     return _Dropout.apply(values, round(probability * LEVELS), int(torch.randint(2**63 - 1, ())))  # type: ignore[no-any-return, no-untyped-call]
 
@@ -47,6 +47,10 @@ class _Dropout(torch.autograd.Function):
 def _kept(values: Tensor, dropped: int, key: int) -> Tensor:
     values = values.detach().contiguous()
     kept = torch.empty_like(values)
-    scale = np.float32(LEVELS / (LEVELS - dropped)) if dropped < LEVELS else np.float32(0)
-    drop(values.view(-1).numpy(), np.uint64(key), np.uint64(dropped), scale, kept.view(-1).numpy())
+    scale = LEVELS / (LEVELS - dropped) if dropped < LEVELS else 0.0
+    if values.dtype == torch.bfloat16:
+        bits = values.view(-1).view(torch.int16).numpy(), kept.view(-1).view(torch.int16).numpy()
+        drop_unscaled(bits[0], np.uint64(key), np.uint64(dropped), bits[1])
+        return kept.mul_(scale)
+    drop(values.view(-1).numpy(), np.uint64(key), np.uint64(dropped), np.float32(scale), kept.view(-1).numpy())
     return kept

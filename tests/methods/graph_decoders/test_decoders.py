@@ -37,10 +37,10 @@ def conve_query(decoder, h, r):
     image = torch.stack(alternating).view(2 * options.rows, options.columns)
     image = batch_normalized(image, decoder.of_image, 0)
     features = []
-    for number in range(options.filters):
-        window = decoder.filters[number, 0].double()
-        for i in range(2 * options.rows - options.kernel + 1):
-            for j in range(options.columns - options.kernel + 1):
+    for i in range(2 * options.rows - options.kernel + 1):
+        for j in range(options.columns - options.kernel + 1):
+            for number in range(options.filters):
+                window = decoder.filters[number, 0].double()
                 value = (image[i : i + options.kernel, j : j + options.kernel] * window).sum()
                 features.append(batch_normalized(value, decoder.of_filters, number).clamp_min(0))
     flat = torch.stack(features)
