@@ -44,6 +44,7 @@ IMAGE = {"kernel": 3, "filters": 5, "rows": 2, "columns": 4}
         ({"decoder": "conve"}, "the key convolution goes with decoder: conve"),
         ({"decoder": "conve", "convolution": IMAGE}, "rows times columns of the convolution must be the graph's width"),
         ({"decoder": "conve", "convolution": {**IMAGE, "rows": 10, "columns": 20, "kernel": 21}}, "larger than the image"),
+        ({"graph": {**GRAPH, "features": "free", "adjacency": "none", "drop_batch_edges": True}}, "no edges for drop_batch_"),
         ({"decoder": "transe"}, "decoder: transe takes no entity_bias"),
         ({"label_smoothing": 0.1}, "the key label_smoothing goes with loss: binary_cross_entropy"),
         ({"margin": 9.0}, "the key margin goes with decoder: transe and loss: binary_cross_entropy"),

@@ -110,6 +110,10 @@ def test_a_frozen_encoder_reads_the_mentions_once_for_all_seeds(linked, tiny_che
     monkeypatch.setattr(description_vectors, "_encoded", counted)
     run_task(run, "entity_linking", tmp_path, tmp_path / "results", threads=1)
     assert read == [2]
+    if words is not None:
+        (tmp_path / "results/linked/atlas-tasks/clep/seed-1/words").rename(tmp_path / "moved")
+        with pytest.raises(UserError, match="words: expected a trained encoder, found none"):
+            run_task(run, "entity_linking", tmp_path, tmp_path / "results", threads=1)
 
 
 def test_a_run_is_asked_its_own_tasks_alone(linked, tmp_path):

@@ -28,6 +28,9 @@ STARTS_OF: dict[str, tuple[str, ...]] = {
 }
 
 
+_FAULTS_OF_THE_GRAPH = {"edges_interleaved", "relations_weighted"}
+
+
 class ConvolutionSettings(Settings):
     """ConvE: node and relation as an image, convolved (Dettmers et al. 2018)."""
 
@@ -53,7 +56,7 @@ class GraphDecoderSettings(Settings):
     start: str | None = Field(
         None,
         description="name of a run of the same experiment whose graph encoder is trained further, seed by seed; its "
-        "graph may have other dropouts, and must be the same otherwise",
+        "graph may have other dropouts and drop_batch_edges, and must be the same otherwise",
     )
     mapping: bool = Field(
         False,
@@ -149,6 +152,9 @@ def start_problem(method: str, settings: GraphDecoderSettings, other: str, other
     graph = getattr(others, "graph", None)
     if not isinstance(graph, GraphEncoderSettings):
         raise TypeError(f"{other} has no graph encoder")
+    # An encoder trained with them passes other messages than this method's would.
+    if faults := _FAULTS_OF_THE_GRAPH & set(getattr(others, "faults", [])):
+        return f"start names a run with faults that this method cannot repeat: {', '.join(sorted(faults))}"
     own, found = settings.graph.architecture(), graph.architecture()
     differing = [f"{key}: {own[key]} here, {found[key]} there" for key in own if own[key] != found[key]]
     return f"the graph encoder of {settings.start} is another ({'; '.join(differing)})" if differing else ""

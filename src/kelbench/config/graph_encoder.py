@@ -39,6 +39,8 @@ class GraphEncoderSettings(Settings):
             raise ValueError("the key composition goes with kind: compgcn, and only with it")
         if (self.kind == "rgcn") != (self.bases is not None):
             raise ValueError("the key bases goes with kind: rgcn, and only with it")
+        if self.drop_batch_edges and self.adjacency == "none":
+            raise ValueError("with adjacency: none there are no edges for drop_batch_edges to leave out; remove one")
         return self
 
     def architecture(self) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -130,7 +131,23 @@ def load_encoder(folder: Path, settings: TextEncoderSettings) -> TextEncoder:
     """
     if settings.kind not in ("bow", "cnn"):
         return _pretrained(settings, folder, {"local_files_only": True})
-    try:
+    with _there(folder):
         return (BagOfWords if settings.kind == "bow" else Convolution).load(folder)
+
+
+def load_words(folder: Path) -> BagOfWords:
+    """Read a bag of words that was saved.
+
+    Raises:
+        UserError: it is missing.
+    """
+    with _there(folder):
+        return BagOfWords.load(folder)
+
+
+@contextmanager
+def _there(folder: Path) -> Iterator[None]:
+    try:
+        yield
     except FileNotFoundError as error:
         raise UserError(f"{folder}: expected a trained encoder, found none ({error}); train the run first") from None

@@ -48,8 +48,13 @@ class TrainingJob:
     device: str = "cpu"
     started_from: Path | None = None
 
-    def refuse_new_entities(self) -> None:
+    def refuse_new_entities(
+        self, instead: str = "use a method that reads texts, or one of kind inductive, such as nodepiece"
+    ) -> None:
         """For methods that learn a vector for each entity of training.
+
+        Args:
+            instead: what the user can do.
 
         Raises:
             UserError: the dataset is ranked with entities that training never sees.
@@ -57,8 +62,7 @@ class TrainingJob:
         if self.dataset.is_inductive:
             raise UserError(
                 f"{self.method} learns a vector for each entity of training, and the test entities of "
-                f"{self.dataset.name} are others; use a method that reads texts, or one of kind inductive, such as "
-                "nodepiece"
+                f"{self.dataset.name} are others; {instead}"
             )
 
     def key(self, module: str, files: Iterable[Path]) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from kelbench.ranking.known_answers import Side
+from kelbench.ranking.known_answers import Side, expanded
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,8 @@ class Queries:
     """The distinct queries of one side of the training triples, with their answers side by side."""
 
     def __init__(self, triples: np.ndarray, side: Side) -> None:
-        """Group triples integer `(n, 3)` by what they ask on `side`."""
+        """Group triples integer `(n, 3)` by what they ask on `side`; repeated ones are one answer."""
+        triples = triples[_first_of_each(triples)]
         self.side: Side = side
         given = triples[:, 0 if side == "tail" else 2].astype(np.int64)
         relations = triples[:, 1].astype(np.int64)
@@ -60,6 +61,27 @@ class Queries:
             places = np.arange(offsets[-1]) + np.repeat(self.offsets[which] - offsets[:-1], lengths)
             arrays = self.given[which], self.relations[which], offsets, self.answers[places]
             yield QueryBatch(self.side, *(torch.from_numpy(array) for array in arrays))
+
+
+def _first_of_each(triples: np.ndarray) -> np.ndarray:
+    """Ascending places at which no earlier triple is repeated."""
+    order = np.lexsort(triples.T)
+    again = (triples[order[1:]] == triples[order[:-1]]).all(axis=1)
+    return np.sort(order[np.append(True, ~again)] if len(order) else order)
+
+
+class TripleNumbers:
+    """Finds the training triples behind what is asked, those that a file repeats included."""
+
+    def __init__(self, keys: np.ndarray) -> None:
+        """Index keys int64 `(2n,)` of what n triples ask, the second half by their inverses."""
+        self._order = np.argsort(keys, kind="stable")
+        self._keys, self._count = keys[self._order], len(keys) // 2
+
+    def of(self, keys: np.ndarray) -> np.ndarray:
+        """Numbers, int64, ascending, of all triples that ask one of the keys."""
+        ends = np.searchsorted(self._keys, keys), np.searchsorted(self._keys, keys, side="right")
+        return np.unique(self._order[expanded(*ends)[1]] % self._count)
 
 
 def both_directions(triples: np.ndarray, num_relations: int) -> np.ndarray:

@@ -117,6 +117,14 @@ def test_a_batch_knows_the_triples_that_it_asks_of(make_settings, loss):
             assert 1 <= len(batch.triples) <= len(batch)
 
 
+@pytest.mark.parametrize("loss", ["masked", "all"])
+def test_a_triple_that_is_given_twice_is_known_by_both_its_numbers(make_settings, loss):
+    repeated = np.concatenate([TRIPLES, TRIPLES[:2]])
+    for batch in batches(make_settings({"drop_batch_edges": True}, loss=loss, batch_size=4), repeated).of_epoch(1):
+        found = set(batch.triples.tolist())
+        assert {(number in found) == (number + len(TRIPLES) in found) for number in (0, 1)} == {True}
+
+
 def test_a_node_against_its_own_text(make_settings):
     options = make_settings(target="own_description", loss="masked", batch_size=7)
     (batch,) = batches(options).of_epoch(1)

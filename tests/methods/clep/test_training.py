@@ -259,7 +259,7 @@ def test_new_entities_are_read_by_their_texts_and_refused_without(described, mak
     assert len(trained.tables.node) == 26
     ranker = SplitRanker(described, "test", described.protocols("test")[0])
     assert 0 < ranker.mrr(trained.tables) <= 1
-    with pytest.raises(UserError, match="learns a vector for each entity of training"):
+    with pytest.raises(UserError, match=r"learns a vector for each entity of training.*; set graph: {features: text}"):
         train(make_job(described, make_settings()))
 
 

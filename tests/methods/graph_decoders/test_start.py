@@ -153,6 +153,12 @@ def test_the_checkpoint_of_another_start_is_not_used(trained, experiment, closed
     assert keys[0] != keys[1]
 
 
+def test_an_encoder_of_a_faulty_graph_is_not_gone_on_from(experiment):
+    faulty = {"method": "clep", "settings": CLEP | {"loss": "diagonal", "faults": ["edges_interleaved"]}}
+    with pytest.raises(UserError, match="faults that this method cannot repeat: edges_interleaved"):
+        experiment(clep=faulty)
+
+
 def test_the_encoder_of_a_fine_tuned_run_is_that_of_its_start(experiment):
     runs = {name: run.encoder for (_, name), run in experiment().runs.items()}
     assert runs == {"clep": "bow", "scratch": None, "tuned": "bow", "warm": None}

@@ -41,6 +41,22 @@ def training_of(dataset, options, seed=1, start=None):
     return GraphDecoderTraining(model, np.asarray(dataset.triples("train")), dataset.num_relations, seed)
 
 
+def test_what_a_batch_asks_has_no_edge_that_answers_it(dataset, make_settings):
+    triples = np.asarray(dataset.triples("train"))
+    training = training_of(dataset, make_settings(graph={"drop_batch_edges": True}, batch_size=6))
+    for batch in training.batches(triples, 1):
+        asked = set(zip(batch.given.tolist(), batch.relations.tolist(), strict=True))
+        dropped = [
+            number
+            for number, (head, relation, tail) in enumerate(triples.tolist())
+            if {(head, relation), (tail, relation + dataset.num_relations)} & asked
+        ]
+        left = training._graph_of(batch)
+        expected = training.model.training_graph.without_triples(np.array(dropped))
+        assert torch.equal(left.differences.dense(), expected.differences.dense())
+        assert not torch.equal(left.differences.dense(), training.model.training_graph.differences.dense())
+
+
 @pytest.mark.parametrize("changes", [{}, {"entity_bias": True, **BINARY}, {"decoder": "rescal"}, {"decoder": "conve"}])
 def test_bfloat16_rounds_products_and_nothing_else(dataset, make_settings, changes):
     settings = {"graph": {"dropout": 0.0, "layer_dropout": 0.0}} | changes

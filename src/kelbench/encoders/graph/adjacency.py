@@ -8,7 +8,6 @@ from functools import cached_property
 from typing import Literal
 
 import numpy as np
-from torch import Tensor
 
 from kelbench.encoders.graph.pairs import PairMatrices
 from kelbench.encoders.graph.products import SparseMatrix
@@ -99,7 +98,7 @@ class Adjacency:
         """Whether there is no edge."""
         return len(self.edges.source) == 0
 
-    def without_triples(self, triples: Tensor | np.ndarray | Sequence[int]) -> Adjacency:
+    def without_triples(self, triples: np.ndarray | Sequence[int]) -> Adjacency:
         """The same graph without both edges of each of the given triples, by their numbers.
 
         The norms stay those of the whole graph: a batch's edges are dropped for one step, and degrees that change
@@ -111,7 +110,7 @@ class Adjacency:
         if self.empty:
             return self
         count = len(self.edges.source) // 2
-        numbers = np.asarray(triples.cpu() if isinstance(triples, Tensor) else triples, dtype=np.int64)
+        numbers = np.asarray(triples, dtype=np.int64)
         if len(numbers) and not 0 <= numbers.min() <= numbers.max() < count:
             raise ValueError(f"expected numbers of triples from 0 to {count - 1}, found one of another")
         numbers = np.append(numbers, numbers + count)

@@ -64,7 +64,7 @@ class GraphEncoder(nn.Module):
             raise ValueError("nodes need features: expected free_nodes, text_width or both")
         if kind not in ("compgcn", "rgcn"):
             raise ValueError(f"expected kind compgcn or rgcn, found {kind!r}")
-        self.kind, self.num_relations, self.layer_dropout = kind, num_relations, layer_dropout
+        self.num_relations, self.layer_dropout = num_relations, layer_dropout
         self.free = None if free_nodes is None else xavier(free_nodes, width, generator=generator)
         self.projection = None if text_width is None else xavier(text_width, width, generator=generator)
         self.relation = xavier(2 * num_relations, width, generator=generator)

@@ -9,7 +9,7 @@ import numpy as np
 
 from kelbench.config.clep import ContrastiveSettings
 from kelbench.ranking.known_answers import KnownAnswers, expanded
-from kelbench.training.queries import Queries, both_directions
+from kelbench.training.queries import Queries, TripleNumbers, both_directions
 from kelbench.training.randomness import counter_generator
 
 Pairs = tuple[np.ndarray, np.ndarray]
@@ -67,10 +67,10 @@ class Batches:
         if self._own:
             nodes = np.arange(len(text_of_entity))
             self._asked = np.stack([nodes, np.zeros_like(nodes), nodes], axis=1)
-            self._relations, self._count = 1, len(nodes)
+            self._relations = 1
         else:
             self._asked = both_directions(triples, num_relations)
-            self._relations, self._count = 2 * num_relations, len(triples)
+            self._relations = 2 * num_relations
         self._asked_texts = np.stack([*self._asked[:, :2].T, text_of_entity[self._asked[:, 2]]], axis=1)
         # multihot, as the released code has it, speaks of entities; the masks speak of texts.
         self._answers = self._asked if settings.loss == "multihot" else self._asked_texts
@@ -78,11 +78,12 @@ class Batches:
         if settings.loss in ("masked", "multihot"):
             self._known = KnownAnswers.build(self._answers, "tail", self._relations)
         self._queries = Queries(np.unique(self._asked_texts, axis=0), "tail") if settings.loss == "all" else None
-        self._numbered = settings.graph.drop_batch_edges and not self._own
-        if self._numbered:
-            keys = self._asked[:, 0] * self._relations + self._asked[:, 1]
-            self._by_key = np.argsort(keys, kind="stable")
-            self._sorted_keys = keys[self._by_key]
+        self._numbers: TripleNumbers | None = None
+        if settings.graph.drop_batch_edges and not self._own:
+            self._keys = self._asked[:, 0] * self._relations + self._asked[:, 1]
+            if self._queries is None:  # a batch of pairs has some answers of a query and not others
+                self._keys = np.unique(self._asked, axis=0, return_inverse=True)[1]
+            self._numbers = TripleNumbers(self._keys)
 
     @property
     def pairs(self) -> int:
@@ -107,13 +108,9 @@ class Batches:
     ) -> ContrastiveBatch:
         """Whole queries against every text; equal texts are one column, so none rivals its equal."""
         rows = np.repeat(np.arange(len(given)), np.diff(offsets))
-        asked = np.empty(0, dtype=np.int64)
-        if self._numbered:
-            asked = self._by_key[_places(self._sorted_keys, given * self._relations + relations)[1]]
+        triples = self._triples(given * self._relations + relations)
         positive = rows, answers
-        return ContrastiveBatch(
-            given, self._relations_of(relations), self._texts, positive, positive, self._numbers(asked)
-        )
+        return ContrastiveBatch(given, self._relations_of(relations), self._texts, positive, positive, triples)
 
     def _of_pairs(self, which: np.ndarray) -> ContrastiveBatch:
         """Queries against the batch's texts: a column for each, however often a text stands in it."""
@@ -124,12 +121,11 @@ class Batches:
             known = self._known.pairs(given * self._relations + relations)
             excluded = _among_columns(known, self._answers[which, 2])
         columns = self._asked_texts[which, 2]
-        numbers = self._numbers(which if self._numbered else which[:0])
-        return ContrastiveBatch(given, self._relations_of(relations), columns, (diagonal, diagonal), excluded, numbers)
+        triples = self._triples(which if self._numbers is None else self._keys[which])
+        return ContrastiveBatch(given, self._relations_of(relations), columns, (diagonal, diagonal), excluded, triples)
 
-    def _numbers(self, asked: np.ndarray) -> np.ndarray:
-        """Numbers of the training triples behind what is asked, ascending."""
-        return np.unique(asked % self._count)
+    def _triples(self, keys: np.ndarray) -> np.ndarray:
+        return np.empty(0, dtype=np.int64) if self._numbers is None else self._numbers.of(keys)
 
     def _relations_of(self, relations: np.ndarray) -> np.ndarray:
         return relations[:0] if self._own else relations

@@ -14,11 +14,10 @@ from kelbench.config.experiment import Run
 from kelbench.data.linking import Mentions
 from kelbench.data.prepared import PreparedDataset
 from kelbench.encoders.aligned import AlignedTables, Head
-from kelbench.encoders.bag_of_words import BagOfWords
 from kelbench.encoders.conditioned import ENCODER_FOLDER
 from kelbench.encoders.description_vectors import frozen_vectors, text_vectors_folder
 from kelbench.encoders.load import load_model
-from kelbench.encoders.text_encoder import TextEncoder, encode, load_encoder, make_encoder
+from kelbench.encoders.text_encoder import TextEncoder, encode, load_encoder, load_words, make_encoder
 from kelbench.encoders.tokens import Tokens, single_inputs
 from kelbench.methods.clep.model import WORDS_FOLDER
 from kelbench.scoring import similarity_matrix
@@ -60,7 +59,7 @@ def _vectors(settings: ContrastiveSettings, folder: Path, texts: list[str]) -> T
     vectors = frozen_vectors(frozen, settings.encoder, inputs, text_vectors_folder(), "cpu")
     if settings.words is None:
         return vectors
-    words = BagOfWords.load(folder / WORDS_FOLDER)
+    words = load_words(folder / WORDS_FOLDER)
     return torch.cat([vectors, encode(words, _inputs(words, settings, texts))], dim=1)
 
 

@@ -28,7 +28,7 @@ def train(job: TrainingJob) -> TrainedModel:
     if not isinstance(settings, ContrastiveSettings):
         raise TypeError(f"expected ContrastiveSettings, got {type(settings).__name__}")
     if settings.graph.features != "text":
-        job.refuse_new_entities()
+        job.refuse_new_entities("set graph: {features: text}, and a node is its text alone")
     processes = Processes.joined(job.device)
     triples = job.dataset.triples("train")
     model = ContrastiveModel(settings, job.dataset, job.seed, job.device)

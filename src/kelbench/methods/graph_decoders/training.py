@@ -13,7 +13,7 @@ from kelbench.encoders.graph.adjacency import Adjacency
 from kelbench.methods.graph_decoders.model import GraphDecoder
 from kelbench.training.adamw import Group, adamw, optimizer_tensors, set_rates
 from kelbench.training.all_entities import binary_cross_entropy_over_entities, cross_entropy_over_entities
-from kelbench.training.queries import Queries, QueryBatch, both_directions
+from kelbench.training.queries import Queries, QueryBatch, TripleNumbers, both_directions
 from kelbench.training.randomness import counter_generator, generator
 
 _BETAS = (0.9, 0.999)
@@ -28,14 +28,15 @@ class GraphDecoderTraining:
 
         Args:
             model: changed in place.
-            triples: training triples integer `(n, 3)`, none twice.
+            triples: training triples integer `(n, 3)`.
             num_relations: relations, inverses not counted.
             seed: decides every random number.
         """
         self.model, self.settings, self._seed = model, model.settings, seed
         asked = both_directions(triples, num_relations)
         self._queries = Queries(asked, "tail")
-        self._numbers = _Numbers(asked, model.training_graph.num_nodes, 2 * num_relations)
+        self._relations = 2 * num_relations
+        self._numbers = TripleNumbers(asked[:, 0] * self._relations + asked[:, 1])
         # The last query of a batch may reach beyond its size, so this is an upper bound.
         self._steps_per_epoch = math.ceil(len(asked) / self.settings.batch_size)
         self._parameters = dict(model.named_parameters())
@@ -99,26 +100,7 @@ class GraphDecoderTraining:
 
     def _graph_of(self, batch: QueryBatch) -> Adjacency:
         graph = self.model.training_graph
-        return graph.without_triples(self._numbers.of(batch)) if self.settings.graph.drop_batch_edges else graph
-
-
-class _Numbers:
-    """Finds the training triples that a batch asks of."""
-
-    def __init__(self, asked: np.ndarray, nodes: int, relations: int) -> None:
-        """Index triples int64 `(2n, 3)`, those of the second half the inverses of the first."""
-        self._nodes, self._relations, self._count = nodes, relations, len(asked) // 2
-        keys = self._keys(*asked.T)
-        self._order = np.argsort(keys)
-        self._keys_in_order = keys[self._order]
-
-    def of(self, batch: QueryBatch) -> np.ndarray:
-        """Their numbers, int64, ascending."""
-        counts = np.diff(batch.offsets.numpy())
-        given, relations = (np.repeat(ids.numpy(), counts) for ids in (batch.given, batch.relations))
-        places = np.searchsorted(self._keys_in_order, self._keys(given, relations, batch.answers.numpy()))
-        return np.unique(self._order[places] % self._count)
-
-    def _keys(self, given: np.ndarray, relations: np.ndarray, answers: np.ndarray) -> np.ndarray:
-        keys: np.ndarray = (given * self._relations + relations) * self._nodes + answers
-        return keys
+        if not self.settings.graph.drop_batch_edges:
+            return graph
+        # Queries come whole, so all that is behind them is in the batch.
+        return graph.without_triples(self._numbers.of((batch.given * self._relations + batch.relations).numpy()))
