@@ -1,7 +1,7 @@
 # make demo   the environment, then the workflow on the datasets that come with it; the last line says where the report is
 # make test   the environment, then every test
 # make lint   style, types, the workflow's own checks
-# make bench  speed and memory, beside PyKEEN: bench-ranking, -training, -graph-layers, -contrastive-loss,
+# make bench  speed and memory, beside PyKEEN: bench-ranking, -training, -graph-layers, -contrastive-loss, -convolution,
 #             -kept-memory, -text-attention, -size, -scaling; up to three hours
 #             bench-quality (up to 100 minutes) and bench-convergence (up to 30) have targets of their own;
 #             bench-document writes docs/performance.md from what was measured
@@ -26,7 +26,7 @@ CORES ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu 2>/dev/null || echo 1)
 BIN := .venv/bin
 
 .PHONY: demo test lint bench lock environment minilm
-.PHONY: bench-ranking bench-training bench-graph-layers bench-contrastive-loss bench-kept-memory bench-text-attention bench-size bench-scaling bench-quality bench-convergence bench-document texts-document kepler-document kepler-public-document clep-document clep-public-document
+.PHONY: bench-ranking bench-training bench-graph-layers bench-contrastive-loss bench-convolution bench-kept-memory bench-text-attention bench-size bench-scaling bench-quality bench-convergence bench-document texts-document kepler-document kepler-public-document clep-document clep-public-document
 # Benchmarks never run beside each other, not with -j either.
 .NOTPARALLEL:
 
@@ -47,9 +47,9 @@ lint: environment
 	$(BIN)/mypy
 	$(BIN)/python -m snakemake --lint
 
-bench: bench-ranking bench-training bench-graph-layers bench-contrastive-loss bench-kept-memory bench-text-attention bench-size bench-scaling
+bench: bench-ranking bench-training bench-graph-layers bench-contrastive-loss bench-convolution bench-kept-memory bench-text-attention bench-size bench-scaling
 
-bench-ranking bench-training bench-graph-layers bench-contrastive-loss bench-kept-memory bench-text-attention bench-size bench-scaling bench-quality bench-convergence: environment
+bench-ranking bench-training bench-graph-layers bench-contrastive-loss bench-convolution bench-kept-memory bench-text-attention bench-size bench-scaling bench-quality bench-convergence: environment
 	@$(BIN)/python benchmarks/$(subst -,_,$(@:bench-%=%)).py
 
 bench-document: environment
