@@ -117,7 +117,9 @@ def _loops(kind: int) -> Loops:
         for r in prange(rows.shape[0]):
             total = np.zeros(rows.shape[1], rows.dtype)
             for o in range(others.shape[0]):
-                _add_gradient(kind, total, rows, r, others, o, upstream[r, o], scores[r, o])
+                # Of a softmax over distances most weights are 0.
+                if upstream[r, o] != 0:
+                    _add_gradient(kind, total, rows, r, others, o, upstream[r, o], scores[r, o])
             gradient[r] += total
 
     @njit(parallel=True, cache=True, fastmath=_FAST)  # type: ignore[untyped-decorator]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Literal
 
@@ -15,6 +16,9 @@ Precision = Literal["float32", "bfloat16"]
 SCORE_BLOCK_BYTES = 32 << 20
 # On a CPU torch keeps a compiled product, with its memory, for every number of rows that it multiplies in bfloat16.
 _BFLOAT16_ROWS = 64
+# e to the power of less is taken for 0: it is lost in any sum here, and processors are many times slower at numbers so
+# small that float32 has few bits for them. Distances reach there, products hardly ever.
+_LEAST_EXPONENT = -60.0
 
 # (scores of a block of queries `(b, n)`, the answers' positions in them flattened, which queries these are) -> the
 # loss's gradient with respect to the scores, and the block's share of the loss.
@@ -51,7 +55,7 @@ def cross_entropy_over_entities(
     weights = (torch.diff(offsets).to(queries.dtype) / len(answers)).to(queries.device, non_blocking=True)
 
     def softmax(scores: Tensor, places: Tensor, which: slice) -> tuple[Tensor, Tensor]:
-        return _softmax_gradient(scores, places, weights[which], len(answers))
+        return _softmax_gradient(scores, places, weights[which], len(answers), cut=similarity != "dot")
 
     return _over_blocks(softmax, similarity, queries, candidates, offsets, answers, precision, block_bytes)
 
@@ -93,7 +97,7 @@ def binary_cross_entropy_over_entities(
     def sigmoid(scores: Tensor, places: Tensor, which: slice) -> tuple[Tensor, Tensor]:
         scores = scores + margin if margin else scores
         right = scores.view(-1)[places].sum()
-        share = F.softplus(scores).sum() - (1 - label_smoothing) * right
+        share = F.softplus(scores.clamp(min=_LEAST_EXPONENT)).sum() - (1 - label_smoothing) * right
         if lowest:
             share = share - lowest * scores.sum()
         gradient = torch.sigmoid(scores).sub_(lowest)
@@ -150,14 +154,19 @@ def _rounded_up(rows: Tensor, multiple: int) -> Tensor:
     return F.pad(rows, (0, 0, 0, -len(rows) % multiple)) if len(rows) % multiple else rows
 
 
-def _softmax_gradient(scores: Tensor, places: Tensor, weights: Tensor, pairs: int) -> tuple[Tensor, Tensor]:
+def _softmax_gradient(scores: Tensor, places: Tensor, weights: Tensor, pairs: int, cut: bool) -> tuple[Tensor, Tensor]:
     """Gradient of a block's share of the mean loss with respect to `scores`, and that share.
 
-    `places` are the answers' positions in the flattened scores, `weights` `(queries,)` their answers over all pairs.
+    `places` are the answers' positions in the flattened scores, `weights` `(queries,)` their answers over all pairs;
+    `cut` says whether exponents reach `_LEAST_EXPONENT`.
     """
     # As logsumexp and softmax together, with one exponential of each score instead of two.
     top = scores.amax(dim=1)
-    exponentials = (scores - top[:, None]).exp_()
+    exponentials = scores - top[:, None]
+    if cut:
+        exponentials = F.threshold_(exponentials.clamp_(min=_LEAST_EXPONENT).exp_(), 2 * math.exp(_LEAST_EXPONENT), 0.0)
+    else:
+        exponentials = exponentials.exp_()
     sums = exponentials.sum(dim=1)
     share = (weights * (top + sums.log())).sum() - scores.view(-1)[places].sum() / pairs
     gradient = exponentials.mul_((weights / sums)[:, None])

@@ -169,7 +169,7 @@ def test_losses_and_their_gradients_are_the_formulas(similarity, smoothing, bloc
     expected = torch.autograd.grad(reference, rows)
     given = [row.detach() for row in rows]
     loss, *gradients = binary_cross_entropy_over_entities(
-        similarity, *given, OFFSETS, ANSWERS, smoothing, margin, block_bytes
+        similarity, *given, OFFSETS, ANSWERS, smoothing, margin, "float32", block_bytes
     )
     assert float(loss) == pytest.approx(binary(scores.detach() + margin, smoothing))
     torch.testing.assert_close(gradients, list(expected))
@@ -177,6 +177,25 @@ def test_losses_and_their_gradients_are_the_formulas(similarity, smoothing, bloc
     assert float(loss) == pytest.approx(categorical(scores.detach()))
     queries, answers = torch.tensor([0, 0, 1]), ANSWERS
     reference = -torch.log_softmax(similarity_matrix(similarity, *rows), dim=1)[queries, answers].mean()
+    torch.testing.assert_close(gradients, list(torch.autograd.grad(reference, rows)))
+
+
+@pytest.mark.parametrize("loss", ["binary", "categorical"])
+@pytest.mark.parametrize("spread", [20.0, 1000.0])
+def test_losses_of_distances_whose_exponentials_vanish(loss, spread):
+    rows = [torch.randn(n, 4, generator=generator(n), dtype=torch.float64).mul(spread).requires_grad_() for n in (2, 5)]
+    scores = similarity_matrix("l1", *rows)
+    assert float(scores.detach().max(dim=1).values.min() - scores.detach().min()) > 60
+    if loss == "binary":
+        right = torch.zeros(2, 5, dtype=torch.float64)
+        right[tuple(torch.tensor(sorted(RIGHT)).T)] = 1
+        reference = torch.nn.functional.binary_cross_entropy_with_logits(scores, right)
+        function = binary_cross_entropy_over_entities
+    else:
+        reference = -torch.log_softmax(scores, dim=1)[tuple(torch.tensor(sorted(RIGHT)).T)].mean()
+        function = cross_entropy_over_entities
+    found, *gradients = function("l1", *(row.detach() for row in rows), OFFSETS, ANSWERS, precision="float32")
+    assert float(found) == pytest.approx(float(reference.detach()), rel=1e-12)
     torch.testing.assert_close(gradients, list(torch.autograd.grad(reference, rows)))
 
 
