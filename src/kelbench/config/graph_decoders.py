@@ -26,8 +26,6 @@ STARTS_OF: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(_FINE_TUNED, ("clep",)),
     **dict.fromkeys(_WARM, _FROM_NOTHING),
 }
-
-
 _FAULTS_OF_THE_GRAPH = {"edges_interleaved", "relations_weighted"}
 
 

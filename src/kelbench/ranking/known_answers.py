@@ -81,3 +81,8 @@ def expanded(start: np.ndarray, stop: np.ndarray) -> tuple[np.ndarray, np.ndarra
     number = np.repeat(np.arange(len(start)), counts)
     within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
     return number, np.repeat(start, counts) + within
+
+
+def occurrences(ascending: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Every place of each of some values in an ascending array: the value's number, repeated, and the place."""
+    return expanded(np.searchsorted(ascending, values), np.searchsorted(ascending, values, side="right"))

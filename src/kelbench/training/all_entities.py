@@ -164,7 +164,8 @@ def _softmax_gradient(scores: Tensor, places: Tensor, weights: Tensor, pairs: in
     top = scores.amax(dim=1)
     exponentials = scores - top[:, None]
     if cut:
-        exponentials = F.threshold_(exponentials.clamp_(min=_LEAST_EXPONENT).exp_(), 2 * math.exp(_LEAST_EXPONENT), 0.0)
+        exponentials = exponentials.clamp_(min=_LEAST_EXPONENT).exp_()
+        F.threshold(exponentials, 2 * math.exp(_LEAST_EXPONENT), 0.0, inplace=True)
     else:
         exponentials = exponentials.exp_()
     sums = exponentials.sum(dim=1)

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from kelbench.ranking.known_answers import Side, expanded
+from kelbench.ranking.known_answers import Side, expanded, occurrences
 
 
 @dataclass(frozen=True)
@@ -56,9 +56,8 @@ class Queries:
         counts = np.diff(self.offsets)[order]
         batch_of = (np.cumsum(counts) - counts) // size
         for which in np.split(order, np.flatnonzero(np.diff(batch_of)) + 1):
-            lengths = self.offsets[which + 1] - self.offsets[which]
-            offsets = np.append(0, np.cumsum(lengths))
-            places = np.arange(offsets[-1]) + np.repeat(self.offsets[which] - offsets[:-1], lengths)
+            offsets = np.append(0, np.cumsum(self.offsets[which + 1] - self.offsets[which]))
+            _, places = expanded(self.offsets[which], self.offsets[which + 1])
             arrays = self.given[which], self.relations[which], offsets, self.answers[places]
             yield QueryBatch(self.side, *(torch.from_numpy(array) for array in arrays))
 
@@ -80,8 +79,8 @@ class TripleNumbers:
 
     def of(self, keys: np.ndarray) -> np.ndarray:
         """Numbers, int64, ascending, of all triples that ask one of the keys."""
-        ends = np.searchsorted(self._keys, keys), np.searchsorted(self._keys, keys, side="right")
-        return np.unique(self._order[expanded(*ends)[1]] % self._count)
+        _, places = occurrences(self._keys, keys)
+        return np.unique(self._order[places] % self._count)
 
 
 def both_directions(triples: np.ndarray, num_relations: int) -> np.ndarray:

@@ -6,6 +6,7 @@ import torch
 
 from kelbench.data.prepared import PreparedDataset
 from kelbench.encoders.decoded import DecodedTables
+from kelbench.encoders.graph.adjacency import Adjacency
 from kelbench.encoders.load import load_model
 from kelbench.methods.graph_decoders import train
 from kelbench.methods.graph_decoders.model import GraphDecoder
@@ -41,9 +42,13 @@ def training_of(dataset, options, seed=1, start=None):
     return GraphDecoderTraining(model, np.asarray(dataset.triples("train")), dataset.num_relations, seed)
 
 
-def test_what_a_batch_asks_has_no_edge_that_answers_it(dataset, make_settings):
+@pytest.mark.parametrize("repeated", [[], [0, 4, 4]])
+def test_what_a_batch_asks_has_no_edge_that_answers_it(dataset, make_settings, repeated):
     triples = np.asarray(dataset.triples("train"))
-    training = training_of(dataset, make_settings(graph={"drop_batch_edges": True}, batch_size=6))
+    triples = np.concatenate([triples, triples[repeated]])
+    model = GraphDecoder(make_settings(graph={"drop_batch_edges": True}, batch_size=6), dataset, 1)
+    model.training_graph = Adjacency.of(triples, model.training_graph.num_nodes, dataset.num_relations)
+    training = GraphDecoderTraining(model, triples, dataset.num_relations, 1)
     for batch in training.batches(triples, 1):
         asked = set(zip(batch.given.tolist(), batch.relations.tolist(), strict=True))
         dropped = [
@@ -55,6 +60,20 @@ def test_what_a_batch_asks_has_no_edge_that_answers_it(dataset, make_settings):
         expected = training.model.training_graph.without_triples(np.array(dropped))
         assert torch.equal(left.differences.dense(), expected.differences.dense())
         assert not torch.equal(left.differences.dense(), training.model.training_graph.differences.dense())
+
+
+@pytest.mark.parametrize("changes", [{}, BINARY])
+def test_repeated_triples_are_learned_from_once(dataset, make_settings, changes):
+    triples = np.asarray(dataset.triples("train"))
+    weights = []
+    for given in (triples, np.concatenate([triples, triples[:5], triples[2:3]])):
+        model = GraphDecoder(make_settings(**changes), dataset, 1)
+        training = GraphDecoderTraining(model, given, dataset.num_relations, 1)
+        for step, batch in enumerate(training.batches(given, 1)):
+            training.step(batch, 1, step)
+        weights.append({name: tensor.clone() for name, tensor in training.weights().items()})
+    for name, once in weights[0].items():
+        torch.testing.assert_close(weights[1][name], once, msg=name)
 
 
 @pytest.mark.parametrize("changes", [{}, {"entity_bias": True, **BINARY}, {"decoder": "rescal"}, {"decoder": "conve"}])

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from kelbench.config.clep import ContrastiveSettings
-from kelbench.ranking.known_answers import KnownAnswers, expanded
+from kelbench.ranking.known_answers import KnownAnswers, occurrences
 from kelbench.training.queries import Queries, TripleNumbers, both_directions
 from kelbench.training.randomness import counter_generator
 
@@ -79,11 +79,12 @@ class Batches:
             self._known = KnownAnswers.build(self._answers, "tail", self._relations)
         self._queries = Queries(np.unique(self._asked_texts, axis=0), "tail") if settings.loss == "all" else None
         self._numbers: TripleNumbers | None = None
+        self._pair_keys = np.arange(len(self._asked))
         if settings.graph.drop_batch_edges and not self._own:
-            self._keys = self._asked[:, 0] * self._relations + self._asked[:, 1]
+            keys = self._asked[:, 0] * self._relations + self._asked[:, 1]
             if self._queries is None:  # a batch of pairs has some answers of a query and not others
-                self._keys = np.unique(self._asked, axis=0, return_inverse=True)[1]
-            self._numbers = TripleNumbers(self._keys)
+                keys = self._pair_keys = np.unique(self._asked, axis=0, return_inverse=True)[1]
+            self._numbers = TripleNumbers(keys)
 
     @property
     def pairs(self) -> int:
@@ -108,7 +109,7 @@ class Batches:
     ) -> ContrastiveBatch:
         """Whole queries against every text; equal texts are one column, so none rivals its equal."""
         rows = np.repeat(np.arange(len(given)), np.diff(offsets))
-        triples = self._triples(given * self._relations + relations)
+        triples = self._behind(given * self._relations + relations)
         positive = rows, answers
         return ContrastiveBatch(given, self._relations_of(relations), self._texts, positive, positive, triples)
 
@@ -121,10 +122,10 @@ class Batches:
             known = self._known.pairs(given * self._relations + relations)
             excluded = _among_columns(known, self._answers[which, 2])
         columns = self._asked_texts[which, 2]
-        triples = self._triples(which if self._numbers is None else self._keys[which])
+        triples = self._behind(self._pair_keys[which])
         return ContrastiveBatch(given, self._relations_of(relations), columns, (diagonal, diagonal), excluded, triples)
 
-    def _triples(self, keys: np.ndarray) -> np.ndarray:
+    def _behind(self, keys: np.ndarray) -> np.ndarray:
         return np.empty(0, dtype=np.int64) if self._numbers is None else self._numbers.of(keys)
 
     def _relations_of(self, relations: np.ndarray) -> np.ndarray:
@@ -135,10 +136,5 @@ def _among_columns(known: Pairs, columns: np.ndarray) -> Pairs:
     """Rows and columns of known answers, given as rows and answers, among the answers of columns `(n,)`."""
     row, answers = known
     order = np.argsort(columns, kind="stable")
-    number, at = _places(columns[order], answers)
+    number, at = occurrences(columns[order], answers)
     return row[number], order[at]
-
-
-def _places(ascending: np.ndarray, values: np.ndarray) -> Pairs:
-    """Every place of each value in an ascending array: the value's number, and the place."""
-    return expanded(np.searchsorted(ascending, values), np.searchsorted(ascending, values, side="right"))

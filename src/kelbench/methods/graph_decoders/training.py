@@ -36,7 +36,9 @@ class GraphDecoderTraining:
         asked = both_directions(triples, num_relations)
         self._queries = Queries(asked, "tail")
         self._relations = 2 * num_relations
-        self._numbers = TripleNumbers(asked[:, 0] * self._relations + asked[:, 1])
+        self._numbers: TripleNumbers | None = None
+        if self.settings.graph.drop_batch_edges:
+            self._numbers = TripleNumbers(asked[:, 0] * self._relations + asked[:, 1])
         # The last query of a batch may reach beyond its size, so this is an upper bound.
         self._steps_per_epoch = math.ceil(len(asked) / self.settings.batch_size)
         self._parameters = dict(model.named_parameters())
@@ -100,7 +102,7 @@ class GraphDecoderTraining:
 
     def _graph_of(self, batch: QueryBatch) -> Adjacency:
         graph = self.model.training_graph
-        if not self.settings.graph.drop_batch_edges:
+        if self._numbers is None:
             return graph
         # Queries come whole, so all that is behind them is in the batch.
         return graph.without_triples(self._numbers.of((batch.given * self._relations + batch.relations).numpy()))
