@@ -231,6 +231,16 @@ def test_a_step_has_the_loss_and_gradients_of_plain_autograd(dataset, make_setti
         torch.testing.assert_close(stepped[name], gradient, atol=1e-6, rtol=1e-4, msg=name)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_at_first_no_entity_is_far_ahead_of_the_others(dataset, make_settings, kind):
+    image = {"convolution": {"kernel": 3, "filters": 5, "rows": 10, "columns": 20}} if kind == "conve" else {}
+    model = GraphDecoder(make_settings(kind, {"width": 200}, **image), dataset, seed=1)
+    triples = np.asarray(dataset.triples("train"))
+    training = GraphDecoderTraining(model, triples, RELATIONS, 1)
+    loss = training.step(next(training.batches(triples, 1)), 1, 0)
+    assert abs(float(loss) - math.log(24)) < 1.5
+
+
 def test_batches_hold_every_answer_of_both_directions(dataset, make_settings):
     triples = np.asarray(dataset.triples("train"))
     model = GraphDecoder(make_settings(), dataset, seed=1)

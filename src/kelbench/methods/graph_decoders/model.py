@@ -52,7 +52,7 @@ class GraphDecoder(nn.Module):
         self.graph = GraphEncoder.of(options, relations, stop - start, 0, generator(seed, "graph"))
         if started_from is not None:
             continue_from(started_from, options, self.graph)
-        self.mapping = Head("linear", width, width, generator(seed, "mapping")) if settings.mapping else None
+        self.mapping = _mapping(settings, generator(seed, "mapping")) if settings.mapping else None
         draws = generator(seed, "decoder")
         self.decoder = make_decoder(settings.decoder, width, relations, settings.convolution, draws)
         self.bias = nn.Parameter(torch.zeros(stop - start)) if settings.entity_bias else None
@@ -93,3 +93,17 @@ class GraphDecoder(nn.Module):
         notes = self.settings.model_dump(mode="json", include={"graph", "decoder", "convolution"})
         bias = None if self.bias is None else self.bias.detach().clone()
         return DecodedTables(nodes, relations, bias, decoder, notes, graph_weights(self.graph))
+
+
+def _mapping(settings: GraphDecoderSettings, draws: torch.Generator) -> Head:
+    """Initial weights: Glorot and Bengio's; of TransE and ConvE smaller, of standard deviation 1 / width.
+
+    With the larger ones these two's first scores differ so much that a softmax leaves one entity, and little is
+    learned for epochs. Relations' vectors, and RESCAL's matrices, begin small enough to keep the others' near.
+    """
+    width = settings.graph.width
+    mapping = Head("linear", width, width, draws)
+    if settings.decoder in ("transe", "conve"):
+        with torch.no_grad():
+            mapping.weights[0].mul_(width**-0.5)
+    return mapping
