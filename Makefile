@@ -10,7 +10,7 @@
 # make kepler-document
 #             docs/kepler.md anew, from the leaderboards of config/atlas.yaml and config/atlas-minilm.yaml
 # make clep-document
-#             the tables of atlas in docs/clep.md anew, from that of config/atlas.yaml
+#             the tables of atlas in docs/clep.md anew, from those of config/atlas.yaml and config/atlas-fine-tuning.yaml
 # make kepler-public-document
 #             docs/kepler-public.md anew, from what is kept of config/kepler.yaml
 # make clep-public-document

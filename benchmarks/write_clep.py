@@ -1,9 +1,10 @@
-"""Write what CLEP, one thing changed at a time, reaches on atlas into docs/clep.md, between its two marker comments.
+"""Write what CLEP and its fine-tuning reach on atlas into docs/clep.md, between its two marker comments.
 
     snakemake --cores 2 --configfile config/atlas.yaml
+    snakemake --cores 2 --configfile config/atlas-fine-tuning.yaml
     python benchmarks/write_clep.py
 
-No figure of the tables is typed by hand: this reads leaderboards, that of config/atlas.yaml unless others are given.
+No figure of the tables is typed by hand: this reads leaderboards, those of both configs unless others are given.
 """
 
 from __future__ import annotations
@@ -12,10 +13,12 @@ from pathlib import Path
 
 from documents import begin_marker, write_from_leaderboards
 from runs_tables import titled_linking, titled_tables
+from tuning_tables import titled_tuning
 
 from kelbench.report.board import Board
+from kelbench.report.clep import is_of_clep
 
-LEADERBOARDS = [Path("results/atlas/leaderboard.json")]
+LEADERBOARDS = [Path(f"results/{experiment}/leaderboard.json") for experiment in ("atlas", "atlas-fine-tuning")]
 DOCUMENT = Path("docs/clep.md")
 BEGIN = begin_marker("write_clep")
 
@@ -26,8 +29,8 @@ def main() -> None:
 
 
 def tables(boards: list[Board]) -> str:
-    """Link prediction, then entity linking, a table for each dataset."""
-    return "\n\n".join([titled_tables(boards, lambda method: method.startswith("CLEP")), *titled_linking(boards)])
+    """Link prediction, fine-tuning, then entity linking, a table for each dataset of each experiment."""
+    return "\n\n".join([titled_tables(boards, is_of_clep), *titled_tuning(boards), *titled_linking(boards)])
 
 
 if __name__ == "__main__":

@@ -103,6 +103,7 @@ def test_fine_tuning_is_told_with_its_curves_in_numbers(script, board):
     assert "| run | epoch 2 | epoch 4 | epoch 8 | epoch 14 |" in curves
     assert "| tuned | 0.2650 | 0.1400 | 0.0775 | 0.0507 |" in curves
     assert "| short |" not in curves  # it was not validated on the way
+    assert differences in script("write_clep").tables([Board(board)])
     told = script("write_clep_public").tables([Board(board)])
     assert "| tuned | bow | 0.2500" in told
     assert "name (0.990)" not in told.split("| tuned |")[1].split("\n")[0]

@@ -17,6 +17,7 @@ TREE = ("Snakefile", "workflow", "profiles", "src", "config", "requirements.lock
 # Shipped experiment -> number of datasets, number of (dataset, run) pairs, datasets that come with kelbench.
 SHIPPED = {
     "atlas": (4, 60, 4),
+    "atlas-fine-tuning": (1, 18, 1),
     "atlas-minilm": (1, 10, 1),
     "clep": (2, 17),
     "clep-ablations": (1, 23),
