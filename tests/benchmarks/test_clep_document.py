@@ -100,6 +100,13 @@ def test_fine_tuning_is_told_with_its_curves_in_numbers(script, board):
     differences, curves = script("tuning_tables").titled_tuning([Board(board)])
     assert "| CompGCN DistMult; tuned | from random weights; gcn | 0.250 | 0.350 | **\N{MINUS SIGN}0.100" in differences
     assert "never ahead, to epoch 14" in differences
+    assert "one seed" not in differences
+    item = content["fine_tuning"][0] | {"p_holm": 0.06, "n_seeds": 1}  # an interval that leaves out 0 is not enough
+    board.write_text(json.dumps(content | {"fine_tuning": [item]}))
+    weak = script("tuning_tables").titled_tuning([Board(board)])[0]
+    assert "| \N{MINUS SIGN}0.100; \N{MINUS SIGN}0.200 to" in weak
+    assert "; one seed |" in weak
+    board.write_text(json.dumps(content))
     assert "| run | epoch 2 | epoch 4 | epoch 8 | epoch 14 |" in curves
     assert "| tuned | 0.2650 | 0.1400 | 0.0775 | 0.0507 |" in curves
     assert "| short |" not in curves  # it was not validated on the way

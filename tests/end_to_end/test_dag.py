@@ -17,12 +17,12 @@ TREE = ("Snakefile", "workflow", "profiles", "src", "config", "requirements.lock
 # Shipped experiment -> number of datasets, number of (dataset, run) pairs, datasets that come with kelbench.
 SHIPPED = {
     "atlas": (4, 60, 4),
-    "atlas-fine-tuning": (1, 18, 1),
+    "atlas-fine-tuning": (1, 22, 1),
     "atlas-minilm": (1, 10, 1),
     "clep": (2, 17),
     "clep-ablations": (1, 23),
     "clep-disambiguation": (1, 9),
-    "clep-fine-tuning": (1, 16),
+    "clep-fine-tuning": (1, 22),
     "clep-gpt2": (1, 8),
     "clep-inductive": (10, 80),
     "clep-yago3-10": (1, 4),

@@ -1,9 +1,11 @@
 """Text tasks of trained runs: CLEP and controls link mentions, and the leaderboard gathers it."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 import yaml
 
 from kelbench.base.errors import UserError
@@ -11,8 +13,10 @@ from kelbench.config.experiment import Experiment
 from kelbench.data.linking import read_mentions
 from kelbench.data.prepared import PreparedDataset
 from kelbench.encoders import description_vectors
+from kelbench.encoders.load import load_model
 from kelbench.leaderboard.results import RunResult
 from kelbench.leaderboard.text_tasks import task_rows
+from kelbench.methods.clep.linking import scorer
 from kelbench.methods.export import export_embeddings
 from kelbench.methods.predict import predict_table
 from kelbench.methods.run import train_run
@@ -114,6 +118,33 @@ def test_a_frozen_encoder_reads_the_mentions_once_for_all_seeds(linked, tiny_che
         (tmp_path / "results/linked/atlas-tasks/clep/seed-1/words").rename(tmp_path / "moved")
         with pytest.raises(UserError, match="words: expected a trained encoder, found none"):
             run_task(run, "entity_linking", tmp_path, tmp_path / "results", threads=1)
+
+
+@pytest.mark.parametrize("encoder", ["bag of words", "frozen", "frozen with words"])
+def test_a_mention_that_reads_like_a_description_scores_as_it_does_with_nodes_alone(
+    linked, tiny_checkpoint, tmp_path, encoder
+):
+    values = yaml.safe_load(EXPERIMENT)
+    if encoder != "bag of words":
+        words = 5 if encoder == "frozen with words" else None
+        frozen = {"encoder": tiny_checkpoint, "frozen": True, "text_learning_rate": None, "words": words}
+        values["runs"]["clep"]["settings"] |= frozen
+    (tmp_path / "linked.yaml").write_text(yaml.safe_dump(values))
+    run = Experiment(tmp_path / "linked.yaml").run("atlas-tasks", "clep")
+    train_run(run, tmp_path, tmp_path / "results", threads=1)
+    dataset = PreparedDataset(tmp_path / "atlas-tasks")
+    folder = tmp_path / "results/linked/atlas-tasks/clep/seed-1"
+    tables = load_model(folder / "model.safetensors", dataset)
+    asked = [0, 5, 7]
+    # Read as the entity's description is, a mention stands where the description stands.
+    texts = dataset.entity_texts("description")
+    mentions = SimpleNamespace(described=lambda: [texts[entity] for entity in asked])
+    scores = scorer(run, dataset, folder, mentions)(np.arange(3))
+    nodes = tables.node @ tables.head.weights[0] + tables.head.biases[0]
+    nodes = torch.relu(nodes) @ tables.head.weights[1] + tables.head.biases[1]
+    right = tables.text[tables.text_of_entity[asked]]
+    wanted = torch.nn.functional.cosine_similarity(right[:, None], nodes[None], dim=-1)
+    np.testing.assert_allclose(scores, wanted.detach().numpy(), atol=1e-5)
 
 
 def test_a_run_is_asked_its_own_tasks_alone(linked, tmp_path):

@@ -195,7 +195,7 @@ def test_fine_tuning_is_drawn_and_compared_with_other_beginnings(made_up):
     item = board["fine_tuning"][0]
     low, high = item["interval"]
     assert rows[0][4].startswith(f"{item['difference']:+.3f} {low:+.3f} to {high:+.3f}")
-    assert rows[0][5] == "ahead until epoch 3, behind in epoch 11"
+    assert rows[0][5] == "ahead in 2 of 6 epochs validated, last in epoch 3 of 11"
     assert rows[0][6] == "learning_rate: 0.05 (0.01)"
     assert rows[2][6] == "none"
     figures = re.findall(r"<figure><figcaption>(.*?)</figcaption>(.*?)</figure>", page, re.S)
@@ -211,13 +211,13 @@ def test_fine_tuning_is_drawn_and_compared_with_other_beginnings(made_up):
     [
         ([0.5, 0.5, 0.5], "ahead throughout, to epoch 3"),
         ([0.1, 0.1, 0.1], "never ahead, to epoch 3"),
-        ([0.5, 0.5, 0.1], "ahead until epoch 2, behind in epoch 3"),
-        ([0.1, 0.5, 0.5], "behind until epoch 1, ahead in epoch 3"),
-        ([0.5, 0.1, 0.5], "ahead until epoch 1, ahead in epoch 3"),
+        ([0.5, 0.5, 0.1], "ahead in 2 of 3 epochs validated, last in epoch 2 of 3"),
+        ([0.1, 0.5, 0.5], "ahead in 2 of 3 epochs validated and in the last, 3"),
+        ([0.5, 0.1, 0.5], "ahead in 2 of 3 epochs validated and in the last, 3"),
         ([], "no epoch in common"),
     ],
 )
-def test_a_lead_ends_where_the_mean_falls_behind(ours, words):
+def test_a_lead_is_counted_over_all_validations_of_the_mean(ours, words):
     theirs = [[(1, 0.2), (2, 0.1), (3, 0.2)], [(1, 0.2), (2, 0.3), (3, 0.2), (4, 0.9)]]
     assert lead([list(enumerate(ours, 1))], theirs) == words
 

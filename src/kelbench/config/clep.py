@@ -59,7 +59,12 @@ class ContrastiveSettings(Settings):
         description="share of the numbers that are set to 0 in a description's vector where it is an answer, not where "
         "a node is made of it",
     )
-    temperature: PositiveFloat = Field(0.07, description="cosines are divided by it; where it starts: it is learned")
+    temperature: float = Field(
+        0.07,
+        ge=0.01,
+        allow_inf_nan=False,
+        description="cosines are divided by it; where it starts: it is learned, and never below .01",
+    )
     faults: list[Fault] = Field(
         [],
         description="of the released code: label_not_transposed: the columns of multihot are asked for the rows' "

@@ -17,7 +17,7 @@ DecoderKind = Literal["transe", "distmult", "rescal", "conve"]
 
 _FROM_NOTHING = ("compgcn_transe", "compgcn_distmult", "compgcn_rescal", "compgcn_conve", "rgcn_distmult")
 _FINE_TUNED = ("clep_transe", "clep_distmult", "clep_rescal", "clep_conve")
-_WARM = ("warm_distmult", "warm_conve")
+_WARM = ("warm_transe", "warm_distmult", "warm_rescal", "warm_conve")
 GRAPH_DECODER_METHODS = _FROM_NOTHING + _FINE_TUNED + _WARM
 
 # Method -> the methods whose graph encoder it goes on from.

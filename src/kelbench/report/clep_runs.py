@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from kelbench.ranking.metrics import VALIDATION_METRICS
-from kelbench.report.board import Board
+from kelbench.report.board import SIGNIFICANT, Board
 from kelbench.report.charts import Chart, band_chart
 from kelbench.report.curves import Series, mean_series, series_of
 from kelbench.report.headline import METRIC_NAMES, MISSING, with_deviation
@@ -183,11 +183,13 @@ def _tuning_row(board: Board, dataset: str, item: Record, curves: Curves, under_
     run, other = item["run"], item["compared_with"]
     low, high = item["interval"]
     notes: tuple[str, ...] = (f"{signed(low)} to {signed(high)}", f"{p_value(item['p_holm'])} (Holm)")
+    if item["n_seeds"] == 1:
+        notes += ("one seed",)
     # What an under-trained baseline says of pre-training says nothing beside the controls either.
     if under_trained is not None:
         notes += (f"no verdict: {under_trained}",)
     changes = [line for line in _changes(board, dataset, run, other) if not line.startswith("start:")]
-    strong = under_trained is None and (low > 0 or high < 0)
+    strong = under_trained is None and item["p_holm"] < SIGNIFICANT
     return [
         Cell(board.runs(dataset)[run]["method"], notes=(run,)),
         Cell(_BEGINNINGS[item["other_began"]], notes=(other,)),
@@ -205,20 +207,23 @@ def _mrr(board: Board, dataset: str, run: str) -> Cell:
 
 
 def lead(ours: list[Series], theirs: list[Series]) -> str:
-    """For how long the mean over seeds of one run is above another's, from the first validation that both have."""
+    """In how many of the validations that both runs have the mean over seeds of one is above the other's, and the last.
+
+    A lead that comes and goes is within noise, so all of them are counted and no first turn is told.
+    """
     others = dict(mean_series(theirs))
     gaps = [(epoch, value > others[epoch]) for epoch, value in mean_series(ours) if epoch in others]
     if not gaps:
         return "no epoch in common"
-    last, first_ahead = gaps[-1][0], gaps[0][1]
-    turned = [epoch for epoch, _ in gaps[: next((i for i, gap in enumerate(gaps) if gap[1] != first_ahead), 0)]]
-    if not turned:
-        return f"ahead throughout, to epoch {last:g}" if first_ahead else f"never ahead, to epoch {last:g}"
-    return f"{'ahead' if first_ahead else 'behind'} until epoch {turned[-1]:g}, {_place_at_end(gaps)} in epoch {last:g}"
-
-
-def _place_at_end(gaps: list[tuple[float, bool]]) -> str:
-    return "ahead" if gaps[-1][1] else "behind"
+    last, ahead = gaps[-1][0], [epoch for epoch, is_ahead in gaps if is_ahead]
+    if len(ahead) in (0, len(gaps)):
+        return f"ahead throughout, to epoch {last:g}" if ahead else f"never ahead, to epoch {last:g}"
+    words = f"ahead in {len(ahead)} of {len(gaps)} epochs validated"
+    return (
+        f"{words} and in the last, {last:g}"
+        if ahead[-1] == last
+        else f"{words}, last in epoch {ahead[-1]:g} of {last:g}"
+    )
 
 
 def _validation(curves: Curves, run: str, metric: str = "mrr") -> list[Series]:

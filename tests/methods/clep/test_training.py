@@ -68,9 +68,10 @@ def first_step(dataset, options):
         ),
         ({"target": "own_description", "graph": {"drop_batch_edges": True}}, "a batch of nodes has no triples"),
         ({"target": "own_description", "query": "product"}, "a node alone has no relation"),
+        ({"temperature": 0.001}, "greater than or equal to 0.01"),
     ],
 )
-def test_switches_that_would_change_nothing_are_refused(make_settings, changes, message):
+def test_what_would_change_nothing_or_not_hold_is_refused(make_settings, changes, message):
     with pytest.raises(ValidationError, match=message):
         make_settings(**changes)
 
@@ -291,11 +292,16 @@ def test_the_scale_of_cosines_stops_at_a_hundred_and_can_come_back(closed, make_
 def test_an_inference_graph_leaves_the_random_edges_of_training_as_they_were(described, make_settings):
     np.save(described.folder / "test/support.npy", np.array([[20, 0, 22], [23, 1, 21], [25, 2, 24]], dtype=np.int32))
     dataset = PreparedDataset(described.folder)
-    model = ContrastiveModel(make_settings(graph={"features": "text", "adjacency": "random"}), dataset, 1)
+    random, plain = (
+        ContrastiveModel(make_settings(graph={"features": "text", "adjacency": kind}), dataset, 1)
+        for kind in ("random", "graph")
+    )
     count = len(dataset.triples("train"))
-    whole, training = (graph.edges.source.reshape(2, -1) for graph in (model._known_graph, model.training_graph))
+    graphs = (random._known_graph, random.training_graph, plain.training_graph)
+    whole, training, unpermuted = (graph.edges.destination.reshape(2, -1) for graph in graphs)
     assert whole.shape[1] > count
     assert np.array_equal(whole[:, :count], training)
+    assert not np.array_equal(training, unpermuted)
 
 
 def test_shuffled_texts_are_the_same_texts_at_other_entities(described, make_settings):

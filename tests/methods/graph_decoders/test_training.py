@@ -14,6 +14,7 @@ from kelbench.methods.graph_decoders.training import GraphDecoderTraining
 from kelbench.scoring import similarity_matrix
 from kelbench.tasks.link_prediction import evaluate
 from kelbench.training import loop
+from kelbench.training.randomness import counter_generator
 
 BINARY = {"loss": "binary_cross_entropy", "label_smoothing": 0.1}
 VARIANTS = {
@@ -40,6 +41,17 @@ def dataset(small_graph):
 def training_of(dataset, options, seed=1, start=None):
     model = GraphDecoder(options, dataset, seed, start)
     return GraphDecoderTraining(model, np.asarray(dataset.triples("train")), dataset.num_relations, seed)
+
+
+@pytest.mark.parametrize("kind", ["graph", "random", "none"])
+def test_messages_go_along_the_edges_that_adjacency_names(dataset, make_settings, kind):
+    triples, drawn = np.asarray(dataset.triples("train")), counter_generator(1, "random adjacency", 0)
+    made = GraphDecoder(make_settings(graph={"adjacency": kind}), dataset, 1).training_graph
+    wanted = Adjacency.of(triples, made.num_nodes, dataset.num_relations, kind, drawn)
+    plain = Adjacency.of(triples, made.num_nodes, dataset.num_relations)
+    for part in ("source", "destination", "relation", "direction"):
+        assert np.array_equal(getattr(made.edges, part), getattr(wanted.edges, part)), part
+    assert np.array_equal(made.edges.destination, plain.edges.destination) == (kind == "graph")
 
 
 @pytest.mark.parametrize("repeated", [[], [0, 4, 4]])
