@@ -60,6 +60,13 @@ def by_hand(training, batch, graph, loss):
     return loss(model.scores(nodes[given], relations[asked], columns))
 
 
+def assert_step_is(training, batch, wanted, other):
+    """A step's loss is that of `wanted`, a graph and a function of scores, and not that of `other`."""
+    right, wrong = by_hand(training, batch, *wanted), by_hand(training, batch, *other)
+    assert not torch.isclose(right, wrong)
+    torch.testing.assert_close(training.step(batch, 1, 0), right.detach())
+
+
 def places(pairs):
     return torch.from_numpy(pairs[0]), torch.from_numpy(pairs[1])
 
@@ -76,11 +83,8 @@ def test_a_batch_is_encoded_without_its_own_edges_where_asked(closed, make_setti
     def loss(scores):
         return contrastive_loss(scores, places(batch.positive), places(batch.excluded))
 
-    wanted, other = (
-        by_hand(training, batch, graph, loss) for graph in ((lacking, whole) if drop else (whole, lacking))
-    )
-    assert not torch.isclose(wanted, other)
-    torch.testing.assert_close(training.step(batch, 1, 0), wanted.detach())
+    wanted, other = (lacking, whole) if drop else (whole, lacking)
+    assert_step_is(training, batch, (wanted, loss), (other, loss))
 
 
 @pytest.mark.parametrize("transposed", [True, False])
@@ -88,34 +92,24 @@ def test_the_columns_of_multihot_are_asked_for_the_label_that_faults_names(close
     faults = [] if transposed else ["label_not_transposed"]
     training = training_of(closed, make_settings(QUIET, loss="multihot", faults=faults))
     batch = next(training.batches(closed.triples("train"), 1))
-    wanted, other = (
-        by_hand(
-            training,
-            batch,
-            training.model.training_graph,
-            lambda scores, turned=turned: multihot_loss(scores, places(batch.excluded), turned),
-        )
-        for turned in (transposed, not transposed)
-    )
-    assert not torch.isclose(wanted, other)
-    torch.testing.assert_close(training.step(batch, 1, 0), wanted.detach())
+    graph = training.model.training_graph
+
+    def loss(turned):
+        return lambda scores: multihot_loss(scores, places(batch.excluded), turned)
+
+    assert_step_is(training, batch, (graph, loss(transposed)), (graph, loss(not transposed)))
 
 
 @pytest.mark.parametrize("columns", [True, False])
 def test_columns_have_a_loss_where_asked(closed, make_settings, columns):
     training = training_of(closed, make_settings(QUIET, loss="all", column_loss=columns))
     batch = next(training.batches(closed.triples("train"), 1))
-    wanted, other = (
-        by_hand(
-            training,
-            batch,
-            training.model.training_graph,
-            lambda scores, both=both: contrastive_loss(scores, places(batch.positive), places(batch.excluded), both),
-        )
-        for both in (columns, not columns)
-    )
-    assert not torch.isclose(wanted, other)
-    torch.testing.assert_close(training.step(batch, 1, 0), wanted.detach())
+    graph = training.model.training_graph
+
+    def loss(both):
+        return lambda scores: contrastive_loss(scores, places(batch.positive), places(batch.excluded), both)
+
+    assert_step_is(training, batch, (graph, loss(columns)), (graph, loss(not columns)))
 
 
 def test_the_text_encoder_learns_at_its_own_rate(closed, make_settings):
