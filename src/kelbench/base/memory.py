@@ -10,7 +10,7 @@ import platform
 _TRIM_THRESHOLD, _MMAP_MAX = -1, -4
 _NEVER = -1
 # More than a step of any model here has, so that none is compiled twice in a step.
-_PRODUCTS = 64
+_PRODUCTS = 32
 
 
 def keep_freed_memory() -> None:
@@ -29,7 +29,7 @@ def keep_freed_memory() -> None:
 
 
 def keep_few_products() -> None:
-    """Let this process keep the last 64 matrix products of bfloat16 that it compiled for a CPU, unless told otherwise.
+    """Let this process keep the last 32 matrix products of bfloat16 that it compiled for a CPU, unless told otherwise.
 
     oneDNN, which multiplies for torch there, compiles a product for every number of rows and keeps 1,024 of them, each
     with the memory in which it lays out its factors anew. Batches of whole queries have another number of rows in

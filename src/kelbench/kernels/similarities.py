@@ -1,15 +1,16 @@
 """Compiled scores and gradients of pairs of rows on the CPU: all pairs of two tables, or a query with rows of its own.
 
-Two expressions make a similarity: the score of a pair, and what a weighted pair adds to the gradient of its first row.
-All loops below are built from them. Rows are read where they lie: no (queries, rows, width) array is ever made. The
-gradient of a row is summed over its pairs in a fixed order by one thread, so that threads do not race and the same
-inputs give the same bits.
+Two expressions make a similarity: what two numbers add to the score, and what they add, weighted, to the gradient of
+the first; the modulus, whose numbers come in twos, has two of its own. All loops below are built from them. Rows are
+read where they lie: no (queries, rows, width) array is ever made. The gradient of a row is summed over its pairs in a
+fixed order by one thread, so that threads do not race and the same inputs give the same bits.
 
 Gradients are 0 where the score has none: where two rows meet (L2, modulus) or numbers are equal (L1).
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -19,7 +20,9 @@ from numba import njit, prange
 # Sums may be reordered, which vector instructions need; infinities and NaN keep their meaning.
 _FAST = {"reassoc", "contract", "nsz"}
 # A tile of rows is reused from the cache by many others.
-_TILE = 64
+_TILE = 32
+# So many rows take their gradients from a tile before the next one is read.
+_BLOCK = 16
 
 # What a loop is compiled for: numbers, since numba's cache on disk cannot tell closures over functions apart.
 _DOT, _L1, _L2, _MODULUS = range(4)
@@ -29,27 +32,71 @@ _DOT, _L1, _L2, _MODULUS = range(4)
 
 
 @njit(inline="always")  # type: ignore[untyped-decorator]
+def _term(kind: int, left: float, right: float) -> float:
+    """What two numbers add to the sum that a score is made of."""
+    if kind == _DOT:
+        return left * right
+    difference = left - right
+    return abs(difference) if kind == _L1 else difference * difference
+
+
+@njit(inline="always")  # type: ignore[untyped-decorator]
+def _finished(kind: int, total: float) -> float:
+    """The score of that sum."""
+    if kind == _DOT:
+        return total
+    return -np.sqrt(total) if kind == _L2 else -total  # type: ignore[no-any-return]
+
+
+@njit(inline="always")  # type: ignore[untyped-decorator]
 def _score(kind: int, left: np.ndarray, i: int, right: np.ndarray, j: int) -> float:
     width, half = left.shape[1], left.shape[1] // 2
     total = left.dtype.type(0)
-    if kind == _DOT:
+    if kind == _MODULUS:
+        for c in range(half):
+            real = left[i, c] - right[j, c]
+            imaginary = left[i, half + c] - right[j, half + c]
+            total += np.sqrt(real * real + imaginary * imaginary)
+    else:
         for c in range(width):
-            total += left[i, c] * right[j, c]
-        return total  # type: ignore[no-any-return]
-    if kind == _L1:
-        for c in range(width):
-            total += abs(left[i, c] - right[j, c])
-        return -total  # type: ignore[no-any-return]
+            total += _term(kind, left[i, c], right[j, c])
+    return _finished(kind, total)  # type: ignore[no-any-return]
+
+
+@njit(inline="always")  # type: ignore[untyped-decorator]
+def _four_scores(kind: int, left: np.ndarray, i: int, right: np.ndarray, j: int, scores: np.ndarray) -> None:
+    """Scores of one left row, read once, with four right ones that follow each other; not of the modulus."""
+    first = second = third = fourth = left.dtype.type(0)
+    for c in range(left.shape[1]):
+        number = left[i, c]
+        first += _term(kind, number, right[j, c])
+        second += _term(kind, number, right[j + 1, c])
+        third += _term(kind, number, right[j + 2, c])
+        fourth += _term(kind, number, right[j + 3, c])
+    scores[i, j] = _finished(kind, first)
+    scores[i, j + 1] = _finished(kind, second)
+    scores[i, j + 2] = _finished(kind, third)
+    scores[i, j + 3] = _finished(kind, fourth)
+
+
+@njit(inline="always")  # type: ignore[untyped-decorator]
+def _scaled(kind: int, weight: float, score: float) -> float:
+    """The factor of a pair that all its numbers have."""
     if kind == _L2:
-        for c in range(width):
-            difference = left[i, c] - right[j, c]
-            total += difference * difference
-        return -np.sqrt(total)  # type: ignore[no-any-return]
-    for c in range(half):
-        real = left[i, c] - right[j, c]
-        imaginary = left[i, half + c] - right[j, half + c]
-        total += np.sqrt(real * real + imaginary * imaginary)
-    return -total  # type: ignore[no-any-return]
+        return weight / score if score < 0 else weight - weight
+    return weight
+
+
+@njit(inline="always")  # type: ignore[untyped-decorator]
+def _slope(kind: int, left: float, right: float, scale: float) -> float:
+    """What two numbers of a pair add to the gradient of the left one."""
+    if kind == _DOT:
+        return scale * right
+    difference = left - right
+    if kind == _L1:
+        # One comparison instead of two, which a processor makes one at a time.
+        return (-scale if difference != 0 else scale - scale) * math.copysign(type(scale)(1), difference)
+    return scale * difference
 
 
 @njit(inline="always")  # type: ignore[untyped-decorator]
@@ -58,19 +105,7 @@ def _add_gradient(
 ) -> None:
     """Add weight * (gradient of the pair's score with respect to the left row) to `total`."""
     width, half = left.shape[1], left.shape[1] // 2
-    nothing = weight - weight
-    if kind == _DOT:
-        for c in range(width):
-            total[c] += weight * right[j, c]
-    elif kind == _L1:
-        for c in range(width):
-            difference = left[i, c] - right[j, c]
-            total[c] -= weight if difference > 0 else (-weight if difference < 0 else nothing)
-    elif kind == _L2:
-        scale = weight / score if score < 0 else nothing
-        for c in range(width):
-            total[c] += scale * (left[i, c] - right[j, c])
-    else:
+    if kind == _MODULUS:
         tiny = total.dtype.type(1e-30)
         for c in range(half):
             real = left[i, c] - right[j, c]
@@ -78,6 +113,37 @@ def _add_gradient(
             factor = weight / np.sqrt(real * real + imaginary * imaginary + tiny)
             total[c] -= factor * real
             total[half + c] -= factor * imaginary
+    else:
+        scale = _scaled(kind, weight, score)
+        for c in range(width):
+            total[c] += _slope(kind, left[i, c], right[j, c], scale)
+
+
+@njit(inline="always")  # type: ignore[untyped-decorator]
+def _add_four_gradients(
+    kind: int,
+    total: np.ndarray,
+    left: np.ndarray,
+    i: int,
+    right: np.ndarray,
+    js: np.ndarray,
+    weights: np.ndarray,
+    scores: np.ndarray,
+) -> None:
+    """As `_add_gradient` of four right rows, of which `total` and the left row are read once; not of the modulus."""
+    one, two, three, four = js[0], js[1], js[2], js[3]
+    scale_one = _scaled(kind, weights[i, one], scores[i, one])
+    scale_two = _scaled(kind, weights[i, two], scores[i, two])
+    scale_three = _scaled(kind, weights[i, three], scores[i, three])
+    scale_four = _scaled(kind, weights[i, four], scores[i, four])
+    for c in range(left.shape[1]):
+        number = left[i, c]
+        total[c] += (
+            _slope(kind, number, right[one, c], scale_one)
+            + _slope(kind, number, right[two, c], scale_two)
+            + _slope(kind, number, right[three, c], scale_three)
+            + _slope(kind, number, right[four, c], scale_four)
+        )
 
 
 @dataclass(frozen=True)
@@ -106,21 +172,41 @@ def _loops(kind: int) -> Loops:
     @njit(parallel=True, cache=True, fastmath=_FAST)  # type: ignore[untyped-decorator]
     def table_scores(queries: np.ndarray, rows: np.ndarray, scores: np.ndarray) -> None:
         for tile in prange((rows.shape[0] + _TILE - 1) // _TILE):
+            stop = min((tile + 1) * _TILE, rows.shape[0])
             for q in range(queries.shape[0]):
-                for r in range(tile * _TILE, min((tile + 1) * _TILE, rows.shape[0])):
+                r = tile * _TILE
+                while kind != _MODULUS and r + 4 <= stop:
+                    _four_scores(kind, queries, q, rows, r, scores)
+                    r += 4
+                while r < stop:
                     scores[q, r] = _score(kind, queries, q, rows, r)
+                    r += 1
 
     @njit(parallel=True, cache=True, fastmath=_FAST)  # type: ignore[untyped-decorator]
     def table_gradient(
         rows: np.ndarray, others: np.ndarray, scores: np.ndarray, upstream: np.ndarray, gradient: np.ndarray
     ) -> None:
-        for r in prange(rows.shape[0]):
-            total = np.zeros(rows.shape[1], rows.dtype)
-            for o in range(others.shape[0]):
-                # Of a softmax over distances most weights are 0.
-                if upstream[r, o] != 0:
-                    _add_gradient(kind, total, rows, r, others, o, upstream[r, o], scores[r, o])
-            gradient[r] += total
+        for block in prange((rows.shape[0] + _BLOCK - 1) // _BLOCK):
+            begin, end = block * _BLOCK, min((block + 1) * _BLOCK, rows.shape[0])
+            totals = np.zeros((_BLOCK, rows.shape[1]), rows.dtype)
+            weighted = np.empty(_TILE, np.int64)
+            for tile in range(0, others.shape[0], _TILE):
+                for r in range(begin, end):
+                    # Of a softmax over distances most weights are 0.
+                    count = 0
+                    for o in range(tile, min(tile + _TILE, others.shape[0])):
+                        weighted[count] = o
+                        count += upstream[r, o] != 0
+                    place = 0
+                    while kind != _MODULUS and place + 4 <= count:
+                        js = weighted[place : place + 4]
+                        _add_four_gradients(kind, totals[r - begin], rows, r, others, js, upstream, scores)
+                        place += 4
+                    while place < count:
+                        o = weighted[place]
+                        _add_gradient(kind, totals[r - begin], rows, r, others, o, upstream[r, o], scores[r, o])
+                        place += 1
+            gradient[begin:end] += totals[: end - begin]
 
     @njit(parallel=True, cache=True, fastmath=_FAST)  # type: ignore[untyped-decorator]
     def drawn_scores(queries: np.ndarray, rows: np.ndarray, ids: np.ndarray, scores: np.ndarray) -> None:
