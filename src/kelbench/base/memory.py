@@ -9,8 +9,7 @@ import platform
 # Parameters of glibc's mallopt, from its malloc.h.
 _TRIM_THRESHOLD, _MMAP_MAX = -1, -4
 _NEVER = -1
-# More than a step of any model here has, so that none is compiled twice in a step.
-_PRODUCTS = 32
+_PRODUCTS = 4
 
 
 def keep_freed_memory() -> None:
@@ -29,11 +28,12 @@ def keep_freed_memory() -> None:
 
 
 def keep_few_products() -> None:
-    """Let this process keep the last 32 matrix products of bfloat16 that it compiled for a CPU, unless told otherwise.
+    """Let this process keep the last 4 matrix products of bfloat16 that it compiled for a CPU, unless told otherwise.
 
-    oneDNN, which multiplies for torch there, compiles a product for every number of rows and keeps 1,024 of them, each
-    with the memory in which it lays out its factors anew. Batches of whole queries have another number of rows in
-    every step: ConvE took 200 MiB more a step, and 22 GiB after two epochs of FB15k-237. The environment variable
+    For models of which every step has products of other sizes. oneDNN, which multiplies for torch there, compiles one
+    for every number of rows and keeps 1,024 of them, each with the memory in which it lays out its factors anew: ConvE
+    took 200 MiB more every step, and 22 GiB after two epochs of FB15k-237. Compiling takes milliseconds, which count
+    where products are small and come again, as those of a transformer. The environment variable
     ONEDNN_PRIMITIVE_CACHE_CAPACITY, if set, goes before. Call it before the first product: later it changes nothing.
     """
     os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", str(_PRODUCTS))

@@ -33,7 +33,8 @@ def start_session(run: Run, threads: int) -> None:
         )
     set_threads(run.threads)
     keep_freed_memory()
-    keep_few_products()
+    if getattr(run.settings, "decoder", None) == "conve":
+        keep_few_products()
     torch.use_deterministic_algorithms(True)
     # Nothing here reads memory before it is written; filling it first took a tenth of CLEP's training time.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
