@@ -101,10 +101,13 @@ def _tested_row(board: Board, claim: Record, p_holm: float) -> list[Cell]:
     role = "the paper's own dataset" if dataset == claim["dataset"] else f"stand-in for {claim['dataset']}"
     low, high = claim["interval"]
     notes = (f"{signed(low)} to {signed(high)}", f"{p_value(p_holm)} (Holm)")
+    asked = claim["lower_at_least"] if dataset == claim["dataset"] else None
+    # Else a difference away from 0 would stand beside "undecided" without a word.
+    why = (f"{lower['run']} is below {asked:g}",) if asked is not None and lower["mean"] < asked else ()
     return [
         _order(claim),
         Cell(board.title(dataset), notes=(dataset, role, f"preset {higher['preset']}")),
-        Cell(_ORDER_WORDS[claim["verdict"]], verdict=claim["verdict"]),
+        Cell(_ORDER_WORDS[claim["verdict"]], notes=why, verdict=claim["verdict"]),
         _run_cell(higher),
         _run_cell(lower),
         Cell(signed(claim["difference"]), claim["difference"], notes),
