@@ -146,6 +146,34 @@ def _add_four_gradients(
         )
 
 
+@njit(inline="always")  # type: ignore[untyped-decorator]
+def _add_tile(
+    kind: int,
+    total: np.ndarray,
+    left: np.ndarray,
+    i: int,
+    right: np.ndarray,
+    tile: int,
+    weights: np.ndarray,
+    scores: np.ndarray,
+    weighted: np.ndarray,
+) -> None:
+    """Add the gradients of a left row's pairs with the `_TILE` right ones from `tile` on; `weighted` is scratch."""
+    # Of a softmax over distances most weights are 0.
+    count = 0
+    for j in range(tile, min(tile + _TILE, right.shape[0])):
+        weighted[count] = j
+        count += weights[i, j] != 0
+    place = 0
+    while kind != _MODULUS and place + 4 <= count:
+        _add_four_gradients(kind, total, left, i, right, weighted[place : place + 4], weights, scores)
+        place += 4
+    while place < count:
+        j = weighted[place]
+        _add_gradient(kind, total, left, i, right, j, weights[i, j], scores[i, j])
+        place += 1
+
+
 @dataclass(frozen=True)
 class Loops:
     """The compiled loops of one similarity. All arrays are C-contiguous and of one floating type, ids int64.
@@ -169,6 +197,12 @@ class Loops:
 
 
 def _loops(kind: int) -> Loops:
+    return Loops(*_table_loops(kind), *_drawn_loops(kind))
+
+
+def _table_loops(kind: int) -> tuple[Callable[..., None], ...]:
+    """Of all pairs: `table_scores` and `table_gradient`."""
+
     @njit(parallel=True, cache=True, fastmath=_FAST)  # type: ignore[untyped-decorator]
     def table_scores(queries: np.ndarray, rows: np.ndarray, scores: np.ndarray) -> None:
         for tile in prange((rows.shape[0] + _TILE - 1) // _TILE):
@@ -192,21 +226,14 @@ def _loops(kind: int) -> Loops:
             weighted = np.empty(_TILE, np.int64)
             for tile in range(0, others.shape[0], _TILE):
                 for r in range(begin, end):
-                    # Of a softmax over distances most weights are 0.
-                    count = 0
-                    for o in range(tile, min(tile + _TILE, others.shape[0])):
-                        weighted[count] = o
-                        count += upstream[r, o] != 0
-                    place = 0
-                    while kind != _MODULUS and place + 4 <= count:
-                        js = weighted[place : place + 4]
-                        _add_four_gradients(kind, totals[r - begin], rows, r, others, js, upstream, scores)
-                        place += 4
-                    while place < count:
-                        o = weighted[place]
-                        _add_gradient(kind, totals[r - begin], rows, r, others, o, upstream[r, o], scores[r, o])
-                        place += 1
+                    _add_tile(kind, totals[r - begin], rows, r, others, tile, upstream, scores, weighted)
             gradient[begin:end] += totals[: end - begin]
+
+    return table_scores, table_gradient
+
+
+def _drawn_loops(kind: int) -> tuple[Callable[..., None], ...]:
+    """Of rows that each query has of its own: `drawn_scores`, `drawn_query_gradient` and `drawn_row_gradient`."""
 
     @njit(parallel=True, cache=True, fastmath=_FAST)  # type: ignore[untyped-decorator]
     def drawn_scores(queries: np.ndarray, rows: np.ndarray, ids: np.ndarray, scores: np.ndarray) -> None:
@@ -257,7 +284,7 @@ def _loops(kind: int) -> Loops:
                 )
             gradient[r] += total
 
-    return Loops(table_scores, table_gradient, drawn_scores, drawn_query_gradient, drawn_row_gradient)
+    return drawn_scores, drawn_query_gradient, drawn_row_gradient
 
 
 # All pairs of a dot product are left to the matrix product of torch.
