@@ -8,7 +8,7 @@ import numba
 import torch
 
 from kelbench.base.errors import UserError
-from kelbench.base.memory import keep_few_products, keep_freed_memory
+from kelbench.base.memory import keep_freed_memory
 from kelbench.config.experiment import Run
 
 
@@ -33,8 +33,6 @@ def start_session(run: Run, threads: int) -> None:
         )
     set_threads(run.threads)
     keep_freed_memory()
-    if getattr(run.settings, "decoder", None) == "conve":
-        keep_few_products()
     torch.use_deterministic_algorithms(True)
     # Nothing here reads memory before it is written; filling it first took a tenth of CLEP's training time.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]

@@ -8,7 +8,7 @@ from kelbench.data.prepared import PreparedDataset
 from kelbench.encoders.decoded import DecodedTables
 from kelbench.encoders.graph.adjacency import Adjacency
 from kelbench.encoders.load import load_model
-from kelbench.methods.graph_decoders import train
+from kelbench.methods.graph_decoders import run, train
 from kelbench.methods.graph_decoders.model import GraphDecoder
 from kelbench.methods.graph_decoders.training import GraphDecoderTraining
 from kelbench.scoring import similarity_matrix
@@ -196,3 +196,13 @@ def test_a_memorable_graph_is_learned(dataset, make_settings, make_job, kind):
         answer in known[head, relation] for answer, (head, relation, _) in zip(best, triples.tolist(), strict=True)
     ]
     assert np.mean(right) > 0.65
+
+
+@pytest.mark.parametrize(("decoder", "few"), [("conve", 1), ("distmult", 0)])
+def test_only_the_decoder_whose_large_products_change_size_keeps_few(
+    dataset, make_settings, make_job, monkeypatch, decoder, few
+):
+    called = []
+    monkeypatch.setattr(run, "keep_few_products", lambda: called.append("few"))
+    run.train(make_job(dataset, make_settings(decoder, epochs=1)))
+    assert called == ["few"] * few

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from kelbench.base.memory import keep_few_products
 from kelbench.config.graph_decoders import GraphDecoderSettings
 from kelbench.methods.graph_decoders.model import GraphDecoder
 from kelbench.methods.graph_decoders.training import GraphDecoderTraining
@@ -25,6 +26,9 @@ def train(job: TrainingJob) -> TrainedModel:
     if (settings.start is None) != (job.started_from is None):
         raise ValueError(f"the key start and the model to start from go together; found {job.started_from}")
     job.refuse_new_entities()
+    # The others' large products are of all nodes, or are rounded up to a few sizes.
+    if settings.decoder == "conve":
+        keep_few_products()
     triples = job.dataset.triples("train")
     model = GraphDecoder(settings, job.dataset, job.seed, job.started_from, job.device)
     training = GraphDecoderTraining(model, triples, job.dataset.num_relations, job.seed)
